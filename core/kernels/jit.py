@@ -1,0 +1,19 @@
+"""How every kernel is compiled, said once.
+
+No fastmath flag is set: the hot loops are gathers and scatters, which no flag makes faster, and plain IEEE arithmetic
+(only +, ×, ÷ and √) gives the same bits on x86-64, on Arm and in the readable twins of `tests/oracles.py`.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+
+#: Serving kernels: serial, without the GIL, cached on disk.
+kernel: Callable[..., Any] = numba.njit(nogil=True, cache=True, error_model="numpy")
+
+#: Training and offline kernels: may use several threads. Never fork a process that has run one.
+parallel_kernel: Callable[..., Any] = numba.njit(nogil=True, cache=True, error_model="numpy", parallel=True)
+
+#: A loop that `parallel_kernel` may share between threads.
+prange = numba.prange

@@ -1,0 +1,1 @@
+"""Every database and every queue on disk."""
