@@ -1,0 +1,128 @@
+"""Sparse matrices as plain arrays, which kernels take as they are and a bundle maps from disk."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.kernels import folding
+
+
+class Pairs(NamedTuple):
+    """Which columns each row holds.
+
+    `indptr` int64[n_rows + 1], `indices` int32[nnz], ascending and unique within a row.
+    """
+
+    indptr: NDArray[np.int64]
+    indices: NDArray[np.int32]
+
+    @property
+    def n_rows(self) -> int:
+        return self.indptr.size - 1
+
+
+class Rows(NamedTuple):
+    """Which columns each row holds, and how strongly.
+
+    `indptr` int64[n_rows + 1], `indices` int32[nnz] ascending, unique in a row, `weights` uint8[nnz] in
+    1..255: a preference in units of 1/255, because one byte a posting keeps a large site in memory.
+    """
+
+    indptr: NDArray[np.int64]
+    indices: NDArray[np.int32]
+    weights: NDArray[np.uint8]
+
+    @property
+    def n_rows(self) -> int:
+        return self.indptr.size - 1
+
+
+def check_rows(rows: Rows, n_columns: int) -> None:
+    """Raise ValueError saying what is wrong with `rows` as a matrix of `n_columns` columns.
+
+    Checked: dtype, shape, order, range, and that no weight is zero.
+    """
+    check_pairs(Pairs(rows.indptr, rows.indices), n_columns)
+    _check_vector("weights", rows.weights, np.uint8)
+    if rows.weights.size != rows.indices.size:
+        raise ValueError(f"weights: {rows.weights.size} values for {rows.indices.size} indices")
+    if rows.weights.size and rows.weights.min() == 0:
+        raise ValueError(f"weights: zero at position {int(rows.weights.argmin())}")
+
+
+def check_pairs(pairs: Pairs, n_columns: int) -> None:
+    """Raise ValueError saying what is wrong with `pairs`, as `check_rows` does."""
+    _check_vector("indptr", pairs.indptr, np.int64)
+    _check_vector("indices", pairs.indices, np.int32)
+    if pairs.indptr.size == 0 or pairs.indptr[0] != 0 or pairs.indptr[-1] != pairs.indices.size:
+        raise ValueError(f"indptr: must run from 0 to the number of indices, {pairs.indices.size}")
+    if (pairs.indptr[1:] < pairs.indptr[:-1]).any():
+        raise ValueError("indptr: must not descend")
+    position = folding.first_misplaced(pairs.indptr, pairs.indices, n_columns)
+    if position >= 0:
+        raise ValueError(
+            f"indices: {pairs.indices[position]} at position {position} is not in 0..{n_columns - 1}"
+            " or does not ascend within its row"
+        )
+
+
+def row_columns(matrix: Rows | Pairs, i: int) -> NDArray[np.int32]:
+    """int32[]: the columns that row `i` holds, a view."""
+    return matrix.indices[matrix.indptr[i] : matrix.indptr[i + 1]]
+
+
+def row(rows: Rows, i: int) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
+    """Row `i` as (columns int32[], weights uint8[]), both views."""
+    return row_columns(rows, i), rows.weights[rows.indptr[i] : rows.indptr[i + 1]]
+
+
+def transpose(rows: Rows, n_columns: int) -> Rows:
+    """The same entries by column: from the events of users to the postings of events.
+
+    One counting sort: the only temporary is an int64 for each column.
+    """
+    return Rows(*folding.transpose(*rows, n_columns))
+
+
+def select(rows: Rows, keep: NDArray[np.bool_]) -> Rows:
+    """The entries where `keep` bool[nnz] is true, in as many rows as before."""
+    return Rows(folding.kept_indptr(rows.indptr, keep), rows.indices[keep], rows.weights[keep])
+
+
+def sample_entries(
+    indptr: NDArray[np.int64], wanted: NDArray[np.int64], seed: int | np.random.SeedSequence
+) -> NDArray[np.bool_]:
+    """bool[nnz]: a uniform random choice of `wanted[i]` entries in row `i`, the same for the same seed."""
+    return np.asarray(folding.sample_entries(indptr, wanted, np.random.default_rng(seed)))
+
+
+def cap_postings(postings: Rows, cap: int | None, seed: int) -> Rows:
+    """Keep a uniform random sample of at most `cap` entries in each row, in ascending order; None keeps all.
+
+    A sample bounds the work of a request by profile length × cap whatever the size of the site, and costs
+    little accuracy: the savers of a popular event resemble each other. ValueError when `cap` is below 1.
+    """
+    if cap is None:
+        return postings
+    if cap < 1:
+        raise ValueError(f"cap: {cap} is below 1")
+    wanted = np.minimum(np.diff(postings.indptr), cap)
+    return select(postings, sample_entries(postings.indptr, wanted, seed))
+
+
+def contains(matrix: Rows | Pairs, rows: NDArray[np.int32], columns: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """bool[n]: whether `matrix` holds each (rows[i], columns[i]); an index of −1 is never held."""
+    return np.asarray(folding.contains(matrix.indptr, matrix.indices, rows, columns))
+
+
+def entry_rows(matrix: Rows | Pairs) -> NDArray[np.int32]:
+    """int32[nnz]: the row of each entry."""
+    return np.repeat(np.arange(matrix.n_rows, dtype=np.int32), np.diff(matrix.indptr))
+
+
+def _check_vector(name: str, values: NDArray[np.generic], dtype: type[np.generic]) -> None:
+    if values.ndim != 1 or values.dtype != dtype:
+        raise ValueError(
+            f"{name}: expected one dimension of {np.dtype(dtype)}, got {values.ndim} of {values.dtype}"
+        )
