@@ -12,6 +12,9 @@ import numba
 #: Serving kernels: serial, without the GIL, cached on disk.
 kernel: Callable[..., Any] = numba.njit(nogil=True, cache=True, error_model="numpy")
 
+#: Small pieces of a kernel: merged into their callers, since a call would count references to each array argument.
+inlined: Callable[..., Any] = numba.njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+
 #: Training and offline kernels: may use several threads. Never fork a process that has run one.
 parallel_kernel: Callable[..., Any] = numba.njit(nogil=True, cache=True, error_model="numpy", parallel=True)
 

@@ -1,0 +1,110 @@
+"""Bounded top-k with a stated order for ties: a heap for streams, a partition for arrays.
+
+Both work on keys: a positive float32 score in the upper half of an unsigned 64-bit integer, the complement of the
+index in the lower half. A greater key is a better entry; of two equal scores the lower index has the greater key. As
+no two keys are equal, every way of computing a top-k (serial, parallel, oracle) keeps the same entries in the same
+order, and a comparison is one instruction.
+"""
+
+import numpy as np
+
+from core.kernels.jit import inlined
+
+_INDEX_BITS = np.uint64(32)
+_INDEX_MASK = np.uint64(0xFFFFFFFF)
+
+
+@inlined
+def key_of(score, index):  # type: ignore[no-untyped-def]
+    """The key of a score > 0 and an index in 0 … 2³¹-1. Positive IEEE floats order as their bits do."""
+    return (np.uint64(np.float32(score).view(np.uint32)) << _INDEX_BITS) | (_INDEX_MASK - np.uint64(index))
+
+
+@inlined
+def index_of(key):  # type: ignore[no-untyped-def]
+    """The index that a key was made of."""
+    return np.int32(_INDEX_MASK - (key & _INDEX_MASK))
+
+
+@inlined
+def score_of(key):  # type: ignore[no-untyped-def]
+    """The score that a key was made of."""
+    return np.uint32(key >> _INDEX_BITS).view(np.float32)
+
+
+@inlined
+def sift_down(keys, size, key):  # type: ignore[no-untyped-def]
+    """Put a key at the root of a heap of `size`, whose root is the least key, and restore the heap order."""
+    hole = 0
+    while True:
+        child = 2 * hole + 1
+        if child >= size:
+            break
+        child += child + 1 < size and keys[child + 1] < keys[child]
+        if keys[child] >= key:
+            break
+        keys[hole] = keys[child]
+        hole = child
+    keys[hole] = key
+
+
+@inlined
+def push_bounded(keys, size, capacity, key):  # type: ignore[no-untyped-def]
+    """Offer a key to a heap that holds `size` of at most `capacity` ≥ 1 keys; return the new size."""
+    if size == capacity:
+        if key > keys[0]:
+            sift_down(keys, size, key)
+        return size
+    hole = size
+    while hole > 0:
+        parent = (hole - 1) >> 1
+        if keys[parent] <= key:
+            break
+        keys[hole] = keys[parent]
+        hole = parent
+    keys[hole] = key
+    return size + 1
+
+
+@inlined
+def sort_best_first(keys, size):  # type: ignore[no-untyped-def]
+    """Turn a heap of `size` keys into a list in rank order, in place (heapsort)."""
+    for last in range(size - 1, 0, -1):
+        key = keys[last]
+        keys[last] = keys[0]
+        sift_down(keys, last, key)
+
+
+@inlined
+def keep_best(keys, size, capacity):  # type: ignore[no-untyped-def]
+    """Bring the best `capacity` ≥ 1 of `size` keys to the front, in no order; return how many that is.
+
+    Quickselect (Hoare 1961) with Lomuto's partition written without a branch on the keys, which no processor could
+    predict: each key is stored in both places and the boundary moves by the outcome of the comparison.
+    """
+    if size <= capacity:
+        return size
+    low, high = 0, size
+    while high - low > 1:
+        middle = (low + high) >> 1
+        first, last = keys[low], keys[high - 1]
+        pivot = max(min(first, last), min(max(first, last), keys[middle]))
+        boundary = low
+        for position in range(low, high):
+            key = keys[position]
+            keys[position] = keys[boundary]
+            keys[boundary] = key
+            boundary += key > pivot
+        # Now [low, boundary) is better than the pivot, which stands somewhere at or behind the boundary.
+        if boundary >= capacity:
+            high = boundary
+            continue
+        for position in range(boundary, high):
+            if keys[position] == pivot:
+                keys[position] = keys[boundary]
+                keys[boundary] = pivot
+                break
+        low = boundary + 1
+        if low >= capacity:
+            break
+    return capacity

@@ -1,0 +1,216 @@
+"""User-based collaborative filtering for one person, live: neighbourhood, votes, ranking, exact reasons.
+
+    similarity(u, v) = m_u^-g · m_v^-g · Σ_p r_up · r_vp · n_p^-a
+    score(u, e)      = n_e^-d · Σ_v amplified(similarity(u, v)) · r_ve / Σ_v amplified(similarity(u, v))
+
+with r the preferences (0…1), m_v the sum of a person's preferences, n_e the number of an event's savers, v over the
+k most similar people and amplified(s) = s^1, s^1.5 or s^2. With a = 0, g = ½, d = 0 and binary preferences this is
+the plain cosine neighbourhood (Herlocker et al., SIGIR 1999). Weighting an event by its rarity is the inverse user
+frequency and the exponent on the similarity the case amplification of Breese, Heckerman and Kadie (UAI 1998).
+
+A score is linear in what the profile's events add to each similarity, so it splits exactly: the vote of a neighbour
+is shared among the events of the profile in proportion to what each adds to that neighbour's similarity.
+"""
+
+import numpy as np
+
+from core.kernels.heap import index_of, keep_best, key_of, push_bounded, score_of, sort_best_first
+from core.kernels.jit import inlined, kernel
+from core.kernels.live import spread
+from core.kernels.workspace import REASONS
+
+
+@inlined
+def amplified(similarity, half_powers):  # type: ignore[no-untyped-def]
+    """similarity ** (half_powers / 2) for 2, 3 or 4 half powers: products and roots only, the same on any machine."""
+    if half_powers == 2:
+        return similarity
+    if half_powers == 3:
+        return similarity * np.sqrt(similarity)
+    return similarity * similarity
+
+
+@inlined
+def factors_of(profile, site):  # type: ignore[no-untyped-def]
+    """What each event of the profile adds to a similarity, per 1/255 of the other's preference: float32[p]."""
+    factors = np.empty(profile.events.size, np.float32)
+    for position in range(factors.size):
+        factors[position] = profile.weights[position] * site.event_weights[profile.events[position]]
+    return factors
+
+
+@inlined
+def nearest(n_touched, own_row, half_powers, user_scales, space, neighbours):  # type: ignore[no-untyped-def]
+    """Make the most similar of the touched users the neighbourhood, clear the sums, return how many there are."""
+    sums, touched, keys = space.user_sums, space.touched_users, space.keys
+    users, kept_sums, votes = neighbours.users, neighbours.sums, neighbours.votes
+    if own_row >= 0:
+        sums[own_row] = 0.0
+    candidates = 0
+    for position in range(n_touched):
+        user = touched[position]
+        similarity = sums[user] * user_scales[user]
+        keys[candidates] = key_of(similarity, user)
+        candidates += similarity > 0.0
+    kept = keep_best(keys, candidates, users.size)
+    worst_kept = keys[:kept].min() if kept > 0 else np.uint64(0)
+    # A second pass, so that votes are added in order of first touch, which a reader can follow, not in the order
+    # in which a partition happens to leave its array.
+    size = 0
+    for position in range(n_touched):
+        user = touched[position]
+        similarity = sums[user] * user_scales[user]
+        if similarity > 0.0 and key_of(similarity, user) >= worst_kept:
+            users[size] = user
+            kept_sums[size] = sums[user]
+            votes[size] = amplified(similarity, half_powers)
+            size += 1
+        sums[user] = 0.0
+    return size
+
+
+@inlined
+def rank_touched(n_touched, scale, event_scales, open_events, excluded, space, answer):  # type: ignore[no-untyped-def]
+    """Keep the best of the touched events that are open and not excluded; clear the sums; return how many."""
+    sums, touched, keys = space.event_sums, space.touched_events, space.keys
+    for position in range(excluded.size):
+        sums[excluded[position]] = 0.0
+    size = 0
+    capacity = answer.events.size
+    for position in range(n_touched):
+        event = touched[position]
+        score = sums[event] * event_scales[event] * scale
+        sums[event] = 0.0
+        if score <= 0.0 or open_events[event] == 0:
+            continue
+        key = key_of(score, event)
+        if size < capacity or key > keys[0]:
+            size = push_bounded(keys, size, capacity, key)
+    sort_best_first(keys, size)
+    for rank in range(size):
+        answer.scores[rank] = score_of(keys[rank])
+        answer.events[rank] = index_of(keys[rank])
+    return size
+
+
+@inlined
+def find_votes(neighbours, n_neighbours, liked, rank_of_event, n_answers):  # type: ignore[no-untyped-def]
+    """List each neighbour's votes for the ranked events: (starts [neighbours + 1], rank and weight of each vote)."""
+    starts = np.empty(n_neighbours + 1, np.int64)
+    ranks = np.empty(n_neighbours * n_answers, np.int32)
+    votes = np.empty(n_neighbours * n_answers, np.float32)
+    indptr, indices, weights = liked.indptr, liked.indices, liked.weights
+    n_base = indptr.size - 1
+    found = 0
+    for slot in range(n_neighbours):
+        starts[slot] = found
+        user = neighbours.users[slot]
+        if user < n_base:
+            for position in range(np.uint64(indptr[user]), np.uint64(indptr[user + 1])):
+                rank = rank_of_event[np.uint32(indices[position])]
+                if rank != 0 and weights[position] != 0:
+                    ranks[found] = rank - 1
+                    votes[found] = neighbours.votes[slot] * np.float32(weights[position])
+                    found += 1
+        link = liked.head[user]
+        while link >= 0:
+            rank = rank_of_event[liked.added[link]]
+            if rank != 0 and liked.added_weights[link] != 0:
+                ranks[found] = rank - 1
+                votes[found] = neighbours.votes[slot] * np.float32(liked.added_weights[link])
+                found += 1
+            link = liked.following[link]
+    starts[n_neighbours] = found
+    return starts, ranks, votes
+
+
+@inlined
+def attribute(events, factors, savers, sums, slot_of_user, found, shares):  # type: ignore[no-untyped-def]
+    """Fill `shares` [n, p]: what each event of the profile adds to the votes for each ranked event."""
+    starts, ranks, votes = found
+    indptr, indices, weights = savers.indptr, savers.indices, savers.weights
+    n_base = indptr.size - 1
+    for column in range(events.size):
+        event = events[column]
+        if event < n_base:
+            for position in range(np.uint64(indptr[event]), np.uint64(indptr[event + 1])):
+                slot = slot_of_user[np.uint32(indices[position])]
+                if slot >= 0:
+                    part = factors[column] * np.float32(weights[position]) / sums[slot]
+                    for vote in range(starts[slot], starts[slot + 1]):
+                        shares[ranks[vote], column] += part * votes[vote]
+        link = savers.head[event]
+        while link >= 0:
+            slot = slot_of_user[savers.added[link]]
+            if slot >= 0:
+                part = factors[column] * np.float32(savers.added_weights[link]) / sums[slot]
+                for vote in range(starts[slot], starts[slot + 1]):
+                    shares[ranks[vote], column] += part * votes[vote]
+            link = savers.following[link]
+
+
+@inlined
+def name_reasons(shares, n_answers, scale, event_scales, answer):  # type: ignore[no-untyped-def]
+    """Write the greatest contributions to each ranked event, in order, and how many events contribute."""
+    reasons, contributions = answer.reasons, answer.contributions
+    reasons[:n_answers] = -1
+    contributions[:n_answers] = 0.0
+    for rank in range(n_answers):
+        factor = event_scales[answer.events[rank]] * scale
+        contributors = 0
+        for column in range(shares.shape[1]):
+            share = shares[rank, column] * factor
+            contributors += share > 0.0
+            if share > contributions[rank, REASONS - 1]:
+                place = REASONS - 1
+                while place > 0 and share > contributions[rank, place - 1]:
+                    reasons[rank, place] = reasons[rank, place - 1]
+                    contributions[rank, place] = contributions[rank, place - 1]
+                    place -= 1
+                reasons[rank, place] = column
+                contributions[rank, place] = share
+        answer.contributors[rank] = contributors
+
+
+@inlined
+def explain(profile, factors, site, scale, space, neighbours, n_neighbours, answer, n_answers):  # type: ignore[no-untyped-def]
+    """Split each score among the events of the profile and count the neighbours behind it."""
+    rank_of_event, slot_of_user = space.rank_of_event, space.slot_of_user
+    for rank in range(n_answers):
+        rank_of_event[answer.events[rank]] = rank + 1
+        answer.supporters[rank] = 0
+    for slot in range(n_neighbours):
+        slot_of_user[neighbours.users[slot]] = slot
+    found = find_votes(neighbours, n_neighbours, site.liked, rank_of_event, n_answers)
+    for vote in range(found[0][n_neighbours]):
+        answer.supporters[found[1][vote]] += 1
+    shares = np.zeros((n_answers, profile.events.size), np.float32)
+    attribute(profile.events, factors, site.savers, neighbours.sums, slot_of_user, found, shares)
+    name_reasons(shares, n_answers, scale, site.event_scales, answer)
+    for rank in range(n_answers):
+        rank_of_event[answer.events[rank]] = 0
+    for slot in range(n_neighbours):
+        slot_of_user[neighbours.users[slot]] = -1
+
+
+@kernel
+def recommend(profile, site, half_powers, open_events, space, neighbours, answer):  # type: ignore[no-untyped-def]
+    """Rank the open events for one profile with reasons; return how many events and how many neighbours there are.
+
+    open_events uint8[events] marks the candidates. The size of `neighbours` is k, the size of `answer` n.
+    """
+    factors = factors_of(profile, site)
+    touched = spread(site.savers, profile.events, factors, factors.size, space.user_sums, space.touched_users)
+    n_neighbours = nearest(touched, profile.own_row, half_powers, site.user_scales, space, neighbours)
+    touched = spread(
+        site.liked, neighbours.users, neighbours.votes, n_neighbours, space.event_sums, space.touched_events
+    )
+    total = np.float32(0.0)
+    for slot in range(n_neighbours):
+        total += neighbours.votes[slot]
+    # Weights are in 1/255; dividing once here keeps the loops free of it.
+    scale = np.float32(1.0) / (total * np.float32(255.0)) if total > 0.0 else np.float32(0.0)
+    n_answers = rank_touched(touched, scale, site.event_scales, open_events, profile.excluded, space, answer)
+    if n_answers > 0:
+        explain(profile, factors, site, scale, space, neighbours, n_neighbours, answer, n_answers)
+    return n_answers, n_neighbours

@@ -1,0 +1,74 @@
+"""Scratch space and outputs of the live kernels, allocated once for each worker and reused by every request."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: How many of a profile's events are named as reasons of one recommendation.
+REASONS = 3
+#: The longest answer: places are kept in a byte.
+MOST_ANSWERS = 255
+
+
+class Workspace(NamedTuple):
+    """Arrays that hold zero (or -1, where noted) between two requests, and others with no such rest state."""
+
+    user_sums: NDArray[np.float32]  #: [users]
+    touched_users: NDArray[np.int32]  #: [users + 1], no rest state
+    slot_of_user: NDArray[np.int32]  #: [users], -1
+    event_sums: NDArray[np.float32]  #: [events]
+    touched_events: NDArray[np.int32]  #: [events + 1], no rest state
+    rank_of_event: NDArray[np.uint8]  #: [events], place in the answer counted from 1; a byte keeps it near the core
+    keys: NDArray[np.uint64]  #: [max(users, events)], no rest state
+
+
+class Neighbours(NamedTuple):
+    """The neighbourhood of one request; no rest state."""
+
+    users: NDArray[np.int32]  #: [k], in the order in which the profile's postings first name them
+    sums: NDArray[np.float32]  #: [k], what the profile's events add up to: the similarity before scaling
+    votes: NDArray[np.float32]  #: [k], the amplified similarity: what the user's likes count
+
+
+class Answer(NamedTuple):
+    """The ranking of one request with its reasons; no rest state."""
+
+    scores: NDArray[np.float32]  #: [n], best first
+    events: NDArray[np.int32]  #: [n]
+    supporters: NDArray[np.int32]  #: [n], how many neighbours like the event
+    contributors: NDArray[np.int32]  #: [n], how many of the profile's events contribute
+    reasons: NDArray[
+        np.int32
+    ]  #: [n, REASONS], positions in the profile, greatest contribution first, -1 for none
+    contributions: NDArray[np.float32]  #: [n, REASONS], parts of the score
+
+
+def workspace(users: int, events: int) -> Workspace:
+    """Scratch space for matrices of at most `users` × `events`."""
+    return Workspace(
+        user_sums=np.zeros(users, np.float32),
+        touched_users=np.empty(users + 1, np.int32),
+        slot_of_user=np.full(users, -1, np.int32),
+        event_sums=np.zeros(events, np.float32),
+        touched_events=np.empty(events + 1, np.int32),
+        rank_of_event=np.zeros(events, np.uint8),
+        keys=np.empty(max(users, events), np.uint64),
+    )
+
+
+def neighbours(k: int) -> Neighbours:
+    """Room for a neighbourhood of at most `k` users."""
+    return Neighbours(np.empty(k, np.int32), np.empty(k, np.float32), np.empty(k, np.float32))
+
+
+def answer(n: int) -> Answer:
+    """Room for at most `n` recommendations."""
+    return Answer(
+        scores=np.empty(n, np.float32),
+        events=np.empty(n, np.int32),
+        supporters=np.empty(n, np.int32),
+        contributors=np.empty(n, np.int32),
+        reasons=np.empty((n, REASONS), np.int32),
+        contributions=np.empty((n, REASONS), np.float32),
+    )

@@ -1,0 +1,210 @@
+"""A model's interactions, kept current: every change counts in the next request, nothing is rebuilt.
+
+The base arrays are those of a model. The weights are mapped copy-on-write, so that a preference that changed is
+written in place and only the touched pages become private to the process; pairs the model has never seen hang from
+linked lists (`core.kernels.live`). One thread changes and reads a site; nothing here locks.
+"""
+
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.collaborative import CollaborativeSettings, Neighbourhood, scale
+from core.kernels.live import LiveRows, Site
+from core.sparse import Rows
+
+_FIRST_ROOM = 1024
+
+_Number = TypeVar("_Number", bound=np.generic)
+
+
+class _Side:
+    """One side of the interactions with its additions; arrays double when they are full."""
+
+    def __init__(self, base: Rows, n_rows: int) -> None:
+        self.base = base
+        self.head = np.full(n_rows, -1, np.int32)
+        self.following = np.empty(_FIRST_ROOM, np.int32)
+        self.added = np.empty(_FIRST_ROOM, np.int32)
+        self.added_weights = np.empty(_FIRST_ROOM, np.uint8)
+        self.n_added = 0
+
+    def rows(self) -> LiveRows:
+        return LiveRows(*self.base, self.head, self.following, self.added, self.added_weights)
+
+    def _base_position(self, row: int, column: int) -> int:
+        if row >= self.base.n_rows:
+            return -1
+        start, stop = int(self.base.indptr[row]), int(self.base.indptr[row + 1])
+        position = start + int(np.searchsorted(self.base.indices[start:stop], column))
+        return position if position < stop and self.base.indices[position] == column else -1
+
+    def _link(self, row: int, column: int) -> int:
+        link = int(self.head[row])
+        while link >= 0 and self.added[link] != column:
+            link = int(self.following[link])
+        return link
+
+    def get(self, row: int, column: int) -> int:
+        """The weight of a pair in 1/255; 0 when there is none."""
+        position = self._base_position(row, column)
+        if position >= 0:
+            return int(self.base.weights[position])
+        link = self._link(row, column)
+        return int(self.added_weights[link]) if link >= 0 else 0
+
+    def put(self, row: int, column: int, weight: int) -> bool:
+        """Set the weight of a pair; return whether an array was replaced by a larger one."""
+        position = self._base_position(row, column)
+        if position >= 0:
+            self.base.weights[position] = weight
+            return False
+        link = self._link(row, column)
+        if link >= 0:
+            self.added_weights[link] = weight
+            return False
+        if weight == 0:
+            return False
+        grown = self.n_added == self.added.size
+        if grown:
+            room = 2 * self.n_added
+            self.following = _longer(self.following, room, 0)
+            self.added = _longer(self.added, room, 0)
+            self.added_weights = _longer(self.added_weights, room, 0)
+        link, self.n_added = self.n_added, self.n_added + 1
+        self.following[link] = self.head[row]
+        self.added[link] = column
+        self.added_weights[link] = weight
+        self.head[row] = link
+        return grown
+
+    def row(self, row: int) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
+        """A row as it is now: columns and weights > 0; additions come last, newest first."""
+        start, stop = (
+            (int(self.base.indptr[row]), int(self.base.indptr[row + 1])) if row < self.base.n_rows else (0, 0)
+        )
+        columns, weights = self.base.indices[start:stop], self.base.weights[start:stop]
+        links = []
+        link = int(self.head[row])
+        while link >= 0:
+            links.append(link)
+            link = int(self.following[link])
+        if links:
+            columns = np.concatenate((columns, self.added[links]))
+            weights = np.concatenate((weights, self.added_weights[links]))
+        if not weights.all():
+            columns, weights = columns[weights > 0], weights[weights > 0]
+        return columns, weights
+
+
+def _longer(array: NDArray[_Number], size: int, fill: float) -> NDArray[_Number]:
+    longer = np.full(size, fill, array.dtype)
+    longer[: array.size] = array
+    return longer
+
+
+class LiveSite:
+    """The interactions of a site as they are now. Rows beyond the model's are people and events it never saw.
+
+    `liked` (rows users) and `neighbourhood.savers` must have writable weights; they are changed in place.
+    """
+
+    def __init__(
+        self, liked: Rows, neighbourhood: Neighbourhood, n_events: int, settings: CollaborativeSettings
+    ) -> None:
+        self.n_users, self.n_events = liked.n_rows, n_events
+        self.settings = settings
+        user_room, event_room = self.n_users + _FIRST_ROOM, n_events + _FIRST_ROOM
+        self._liked = _Side(liked, user_room)
+        self._savers = _Side(neighbourhood.savers, event_room)
+        self._user_masses = _longer(neighbourhood.user_masses, user_room, 0.0)
+        self._event_masses = _longer(neighbourhood.event_masses, event_room, 0.0)
+        self._user_scales = scale(self._user_masses, settings.activity)
+        self._event_weights = scale(self._event_masses, settings.rarity)
+        self._event_scales = scale(self._event_masses, settings.popularity_discount)
+        self._site = self._assemble()
+
+    @property
+    def site(self) -> Site:
+        """The arrays as the kernels take them; valid until the next change."""
+        return self._site
+
+    @property
+    def user_room(self) -> int:
+        """How many users the arrays have room for."""
+        return self._user_masses.size
+
+    @property
+    def event_room(self) -> int:
+        """How many events the arrays have room for."""
+        return self._event_masses.size
+
+    def add_user(self) -> int:
+        """Make room for one more person; return their row."""
+        if self.n_users == self.user_room:
+            room = 2 * self.n_users
+            self._liked.head = _longer(self._liked.head, room, -1)
+            self._user_masses = _longer(self._user_masses, room, 0.0)
+            self._user_scales = _longer(self._user_scales, room, 1.0)
+            self._site = self._assemble()
+        self.n_users += 1
+        return self.n_users - 1
+
+    def add_event(self) -> int:
+        """Make room for one more event; return its column."""
+        if self.n_events == self.event_room:
+            room = 2 * self.n_events
+            self._savers.head = _longer(self._savers.head, room, -1)
+            self._event_masses = _longer(self._event_masses, room, 0.0)
+            self._event_weights = _longer(self._event_weights, room, 1.0)
+            self._event_scales = _longer(self._event_scales, room, 1.0)
+            self._site = self._assemble()
+        self.n_events += 1
+        return self.n_events - 1
+
+    def preference(self, user: int, event: int) -> int:
+        """What a person's preference for an event is now, in 1/255; 0 for none."""
+        return self._liked.get(user, event)
+
+    def liked(self, user: int) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
+        """What a person likes now: events int32[p], preferences uint8[p] in 1/255, > 0."""
+        return self._liked.row(user)
+
+    def set_preference(self, user: int, event: int, weight: int) -> None:
+        """Set a person's preference for an event, 0…255 in 1/255; 0 takes it back.
+
+        Raises IndexError for a user or event that was not added, ValueError for a weight out of range.
+        """
+        if not (0 <= user < self.n_users and 0 <= event < self.n_events):
+            raise IndexError(f"user {user} or event {event} is not of this site")
+        if not 0 <= weight <= 255:
+            raise ValueError(f"weight: expected 0 to 255, got {weight}")
+        change = (weight - self._liked.get(user, event)) / 255.0
+        if change == 0.0:
+            return
+        # A saver the cap left out of the model's postings joins them here: whoever acts now is worth a posting.
+        grown = self._liked.put(user, event, weight)
+        grown |= self._savers.put(event, user, weight)
+        self._user_masses[user] += change
+        self._event_masses[event] += change
+        self._rescale(user, event)
+        if grown:
+            self._site = self._assemble()
+
+    def forget_user(self, user: int) -> None:
+        """Take back everything a person likes; they leave every neighbourhood at once."""
+        for event in self.liked(user)[0]:
+            self.set_preference(user, int(event), 0)
+
+    def _rescale(self, user: int, event: int) -> None:
+        settings = self.settings
+        mass = self._event_masses[event : event + 1]
+        self._user_scales[user] = scale(self._user_masses[user : user + 1], settings.activity)[0]
+        self._event_weights[event] = scale(mass, settings.rarity)[0]
+        self._event_scales[event] = scale(mass, settings.popularity_discount)[0]
+
+    def _assemble(self) -> Site:
+        return Site(
+            self._savers.rows(), self._liked.rows(), self._user_scales, self._event_weights, self._event_scales
+        )
