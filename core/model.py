@@ -1,0 +1,127 @@
+"""A trained model: what training puts into a bundle and the service takes out of it again."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.actions import ActionWeights
+from core.bundle import Bundle, BundleError
+from core.collaborative import CollaborativeSettings, Neighbourhood
+from core.interactions import Preferences, PreferenceSettings
+from core.popularity import PopularitySettings
+from core.sparse import Pairs, Rows, check_pairs, check_rows
+from core.vocabulary import Vocabulary
+
+#: Weights are mapped copy-on-write: the live site writes changed preferences in place.
+CHANGED_IN_PLACE = frozenset({"liked_weights", "savers_weights"})
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSettings:
+    """Everything a training can be told; kept in the bundle, so that serving uses what was trained."""
+
+    preferences: PreferenceSettings = PreferenceSettings()
+    popularity: PopularitySettings = PopularitySettings()
+    collaborative: CollaborativeSettings = CollaborativeSettings()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for a manifest."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "ModelSettings":
+        """The settings that `as_dict` gave; ValueError or TypeError names what does not fit."""
+        preferences = dict(values["preferences"])
+        preferences["weights"] = ActionWeights(**preferences["weights"])
+        return cls(
+            preferences=PreferenceSettings(**preferences),
+            popularity=PopularitySettings(**values["popularity"]),
+            collaborative=CollaborativeSettings(**values["collaborative"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """All arms of one training over one set of people and events."""
+
+    version: str
+    settings: ModelSettings
+    users: Vocabulary
+    events: Vocabulary
+    preferences: Preferences  #: rows users
+    neighbourhood: Neighbourhood
+    popularity: NDArray[np.float32]  #: [events], 0…1
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The arrays of the model by the names they have in a bundle."""
+        liked, dismissed = self.preferences
+        savers, user_masses, event_masses = self.neighbourhood
+        named = {
+            **{f"users_{name}": array for name, array in self.users.arrays().items()},
+            **{f"events_{name}": array for name, array in self.events.arrays().items()},
+            **{f"liked_{name}": array for name, array in liked._asdict().items()},
+            **{f"dismissed_{name}": array for name, array in dismissed._asdict().items()},
+            **{f"savers_{name}": array for name, array in savers._asdict().items()},
+        }
+        return named | {
+            "user_masses": user_masses,
+            "event_masses": event_masses,
+            "popularity": self.popularity,
+        }
+
+
+def model_from(bundle: Bundle) -> Model:
+    """The model a verified bundle holds; raises BundleError when its parts do not fit together."""
+    try:
+        model = _assemble(bundle)
+        _check(model)
+    except (KeyError, TypeError, ValueError) as error:
+        reason = f"missing {error}" if isinstance(error, KeyError) else str(error)
+        raise BundleError(bundle.directory, reason) from error
+    return model
+
+
+def _assemble(bundle: Bundle) -> Model:
+    def group(name: str) -> dict[str, NDArray[Any]]:
+        prefix = f"{name}_"
+        return {key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)}
+
+    arrays = bundle.arrays
+    return Model(
+        version=bundle.facts["version"],
+        settings=ModelSettings.from_dict(bundle.facts["settings"]),
+        users=Vocabulary.from_arrays(group("users")),
+        events=Vocabulary.from_arrays(group("events")),
+        preferences=Preferences(Rows(**group("liked")), Pairs(**group("dismissed"))),
+        neighbourhood=Neighbourhood(
+            Rows(**group("savers")), arrays["user_masses"], arrays["event_masses"]
+        ),
+        popularity=arrays["popularity"],
+    )
+
+
+def _check(model: Model) -> None:
+    n_users, n_events = len(model.users), len(model.events)
+    liked, dismissed = model.preferences
+    check_rows(liked, n_events)
+    check_pairs(dismissed, n_events)
+    check_rows(model.neighbourhood.savers, n_users)
+    sizes = {
+        "liked": (liked.n_rows, n_users),
+        "dismissed": (dismissed.n_rows, n_users),
+        "savers": (model.neighbourhood.savers.n_rows, n_events),
+    }
+    vectors = {
+        "user_masses": (model.neighbourhood.user_masses, n_users),
+        "event_masses": (model.neighbourhood.event_masses, n_events),
+        "popularity": (model.popularity, n_events),
+    }
+    for name, (rows, expected) in sizes.items():
+        if rows != expected:
+            raise ValueError(f"{name}: {rows} rows for a vocabulary of {expected}")
+    for name, (values, expected) in vectors.items():
+        if values.dtype != np.float32 or values.shape != (expected,):
+            raise ValueError(f"{name}: expected float32[{expected}], got {values.dtype}{list(values.shape)}")

@@ -1,0 +1,119 @@
+"""The arms at serving: from a profile and the open events to a ranking with its reasons."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.kernels.listing import first_open
+from core.kernels.live import Profile
+from core.kernels.neighbourhood import recommend, recommend_many
+from core.kernels.workspace import MOST_ANSWERS, Answer, Workspace, answer, neighbours, workspace
+from core.live_site import LiveSite
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """One answer, best first, as parallel lists of length n.
+
+    The first `n_personal` events were scored from the profile and have entries in the last four lists: how many
+    neighbours like the event, how many events of the profile contribute, the positions of the greatest contributors
+    in the profile (-1 for none) and the part of the score each causes. The other events come from the popularity
+    list, with their popularity as score.
+    """
+
+    events: list[int]
+    scores: list[float]
+    n_personal: int = 0
+    supporters: list[int] = field(default_factory=list)
+    contributors: list[int] = field(default_factory=list)
+    reasons: list[list[int]] = field(default_factory=list)
+    contributions: list[list[float]] = field(default_factory=list)
+
+
+class Recommender:
+    """Ranks the events of one live site, one request at a time; holds the scratch space that takes.
+
+    `popularity` float32[events], 0…1, is the score of the control arm. Not for two threads at once.
+    """
+
+    def __init__(self, live: LiveSite, popularity: NDArray[np.float32]) -> None:
+        self.live = live
+        self._popularity = np.zeros(live.event_room, np.float32)
+        self._popularity[: popularity.size] = popularity
+        self._order = _best_first(self._popularity)
+        self._neighbours = neighbours(live.settings.neighbours)
+        self._space = workspace(live.user_room, live.event_room)
+        self._answers: dict[int, Answer] = {}
+
+    def popular(self, open_events: NDArray[np.uint8], excluded: NDArray[np.int32], n: int) -> Ranking:
+        """`control`: the most popular open events that are not excluded."""
+        out = self._answer(n)
+        return _ranking(out, 0, self._fill(out, 0, open_events, excluded))
+
+    def collaborative(self, profile: Profile, open_events: NDArray[np.uint8], n: int) -> Ranking:
+        """`collaborative_filtering`: what the neighbourhood likes, then, where that ends, what is popular."""
+        out = self._answer(n)
+        site = self.live.site
+        n_personal, _ = recommend(
+            profile, site, self.live.settings.half_powers, open_events, self._room(), self._neighbours, out
+        )
+        if n_personal == n:
+            return _ranking(out, n, n)
+        excluded = np.concatenate((profile.excluded, out.events[:n_personal]))
+        return _ranking(out, n_personal, self._fill(out, n_personal, open_events, excluded))
+
+    def collaborative_many(
+        self, users: NDArray[np.int32], open_events: NDArray[np.uint8], n: int
+    ) -> NDArray[np.int32]:
+        """Rankings int32[m, n] for many rows of the model, by the neighbourhood alone, -1 where it ends."""
+        ranked = np.empty((users.size, n), np.int32)
+        half_powers = self.live.settings.half_powers
+        recommend_many(
+            users, self.live.site, half_powers, open_events, self._room(), self._neighbours, self._answer(n), ranked
+        )
+        return ranked
+
+    def set_popularity(self, events: NDArray[np.int32], popularity: NDArray[np.float32]) -> None:
+        """Set the popularity of events the model did not know, float32 in 0…1."""
+        if self._popularity.size < self.live.event_room:
+            longer = np.zeros(self.live.event_room, np.float32)
+            longer[: self._popularity.size] = self._popularity
+            self._popularity = longer
+        self._popularity[events] = popularity
+        self._order = _best_first(self._popularity)
+
+    def _fill(
+        self, out: Answer, start: int, open_events: NDArray[np.uint8], excluded: NDArray[np.int32]
+    ) -> int:
+        size: int = first_open(
+            self._order, self._popularity, open_events, excluded, self._room(), out, start
+        )
+        return size
+
+    def _room(self) -> Workspace:
+        users, events = self.live.user_room, self.live.event_room
+        if self._space.user_sums.size < users or self._space.event_sums.size < events:
+            self._space = workspace(users, events)
+        return self._space
+
+    def _answer(self, n: int) -> Answer:
+        if not 1 <= n <= MOST_ANSWERS:
+            raise ValueError(f"n: expected 1 to {MOST_ANSWERS}, got {n}")
+        return self._answers.get(n) or self._answers.setdefault(n, answer(n))
+
+
+def _best_first(popularity: NDArray[np.float32]) -> NDArray[np.int32]:
+    return np.argsort(-popularity, kind="stable").astype(np.int32)
+
+
+def _ranking(out: Answer, n_personal: int, n: int) -> Ranking:
+    return Ranking(
+        events=out.events[:n].tolist(),
+        scores=out.scores[:n].tolist(),
+        n_personal=n_personal,
+        supporters=out.supporters[:n_personal].tolist(),
+        contributors=out.contributors[:n_personal].tolist(),
+        reasons=out.reasons[:n_personal].tolist(),
+        contributions=out.contributions[:n_personal].tolist(),
+    )
