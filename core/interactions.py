@@ -17,7 +17,7 @@ DAY = 86_400.0
 _MOST_HALF_LIVES = 1000.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class InteractionLog:
     """What people did, one row an action, in any order.
 
