@@ -1,0 +1,77 @@
+"""Databases for the tests: a real MariaDB for the whole session, and both engines behind one fixture."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from service.storage.database import Database, DatabaseSettings, open_database
+from service.storage.migrate import migrate
+from tests.servers import MariaDBServer, missing_program
+
+_SITE_TABLES = Path(__file__).with_name("site_tables.sql").read_text("utf-8")
+
+
+@pytest.fixture(scope="session")
+def mariadb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDBServer]:
+    """A MariaDB that only reading and writing tests share: who stops or starves a server starts their own."""
+    require_mariadb()
+    server = MariaDBServer(tmp_path_factory.mktemp("mariadb"))
+    try:
+        server.install()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def site_settings(mariadb_server: MariaDBServer) -> Iterator[DatabaseSettings]:
+    """A database of its own with the site's tables and nothing in them; not migrated."""
+    name = f"site_{uuid4().hex}"
+    mariadb_server.create_database(name)
+    mariadb_server.run_sql(_SITE_TABLES, name)
+    yield server_settings(mariadb_server, name)
+    mariadb_server.run_sql(f"DROP DATABASE `{name}`")
+
+
+@pytest.fixture
+def file_settings(tmp_path: Path) -> DatabaseSettings:
+    """An embedded database that does not exist yet."""
+    return DatabaseSettings(path=tmp_path / "embedded" / "craic.db")
+
+
+@pytest.fixture(params=["sqlite", "mariadb"])
+def database_settings(request: pytest.FixtureRequest) -> DatabaseSettings:
+    """Each engine in turn, empty; not migrated."""
+    fixture = {"sqlite": "file_settings", "mariadb": "site_settings"}[request.param]
+    settings: DatabaseSettings = request.getfixturevalue(fixture)
+    return settings
+
+
+@pytest.fixture
+async def db(database_settings: DatabaseSettings) -> AsyncIterator[Database]:
+    """Each engine in turn, migrated and empty."""
+    database = await open_database(database_settings)
+    await migrate(database)
+    yield database
+    await database.close()
+
+
+def require_mariadb() -> None:
+    """Skip, naming the package, when MariaDB is not installed; fail instead where CRAIC_REQUIRE_SERVERS is set."""
+    missing = missing_program()
+    if missing is None:
+        return
+    reason = f"{missing} is not installed (Debian package mariadb-server)"
+    if os.environ.get("CRAIC_REQUIRE_SERVERS"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def server_settings(server: MariaDBServer, name: str) -> DatabaseSettings:
+    """How the service reaches one database of a test's server."""
+    return DatabaseSettings(
+        host=server.host, port=server.port, user=server.user, password=server.password, name=name
+    )
