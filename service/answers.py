@@ -1,0 +1,183 @@
+"""The bodies of answers, as types.
+
+The request's way writes its bytes itself, for speed; these types document it, and its tests decode into them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from msgspec import Struct
+
+
+class ErrorAnswer(Struct):
+    """Every error. ``request_id`` is there when the cause is in the service's own log."""
+
+    detail: str
+    request_id: str | None = None
+
+
+class RankReason(Struct):
+    """One bar of the client's chart; the weights of an event's reasons add up to its score."""
+
+    type: str
+    weight: float
+
+
+class Because(Struct):
+    """A past event of the person's own, with what it added to the score, absolute and as a share of it."""
+
+    event_id: str
+    title: str
+    weight: float
+    share: float
+
+
+class BecauseOther(Struct):
+    """What all events not listed in ``because`` added together."""
+
+    events: int
+    weight: float
+    share: float
+
+
+class EventMetadata(Struct):
+    """The event as the first version of this API described it."""
+
+    event_name: str
+    venue: str | None
+    date: str
+    genre: str | None
+
+
+class Recommendation(Struct):
+    """One event, with everything that either the documentation or a client of this API names.
+
+    ``score`` and ``rank_score`` are in 0…1. ``neighbours`` counts the people behind the score; it is null
+    when there are fewer than three of them, so that nobody can be singled out.
+    """
+
+    event_id: str
+    id: str
+    title: str
+    event_name: str
+    start_time: str
+    date: str
+    end_time: str | None
+    venue_name: str | None
+    city: str | None
+    ticket_url: str | None
+    images: list[Any]
+    genre: str | None
+    genres: list[str]
+    price: float | None
+    score: float
+    rank_score: float
+    confidence: float
+    reason: str
+    rank_reasons: list[RankReason]
+    algorithm: str
+    because: list[Because]
+    because_other: BecauseOther | None
+    neighbours: int | None
+    metadata: EventMetadata
+
+
+class RecommendationAnswer(Struct):
+    """The answer to one recommendation request; its id joins later feedback to what was shown.
+
+    ``notice`` says when the answer is not quite what was asked for, such as events elsewhere.
+    """
+
+    recommendation_id: str
+    user_id: str | None
+    recommendations: list[Recommendation]
+    model_version: str | None
+    variant: str
+    ab_experiment: str | None
+    notice: str | None
+    latency_ms: float
+
+
+class FeedbackAnswer(Struct):
+    """The feedback is durable."""
+
+    status: Literal["success"]
+    message: str
+
+
+class FeedbackBatchAnswer(Struct):
+    """All of the feedback is durable."""
+
+    status: Literal["success"]
+    message: str
+    recorded: int
+
+
+class ModelInfoAnswer(Struct):
+    """The model that serves now, and what this process has served with it."""
+
+    model_version: str
+    last_trained: str
+    data_cutoff: str | None
+    training_samples: int
+    validation_metrics: dict[str, float]
+    variants: list[str]
+    prediction_count: int
+    avg_latency_ms: float
+
+
+class HealthAnswer(Struct):
+    """The process is alive; this says nothing of whether it should get traffic."""
+
+    status: Literal["healthy"]
+    service: Literal["ml-service"]
+    model_version: str | None
+    model_loaded: bool
+    timestamp: str
+
+
+class ReadyAnswer(Struct):
+    """Whether the process should get traffic, and from what it serves: the live data or the last snapshot."""
+
+    status: Literal["ready", "not_ready"]
+    model_version: str | None
+    database: Literal["connected", "away"]
+    serving_from: Literal["database", "snapshot", "nothing"]
+    data_age_seconds: float | None
+    problems: list[str]
+
+
+class FeedbackRecord(Struct):
+    """One stored action of a person."""
+
+    event_id: str
+    action: str
+    context: dict[str, Any] | None
+    created_at: str
+
+
+class ExposureRecord(Struct):
+    """One stored answer to a person: what was shown, from first to last position."""
+
+    recommendation_id: str | None
+    model_version: str
+    variant: str
+    event_ids: list[str]
+    created_at: str
+
+
+class UserDataAnswer(Struct):
+    """Everything that this service owns about a person."""
+
+    user_id: str
+    feedback: list[FeedbackRecord]
+    exposures: list[ExposureRecord]
+
+
+class UserErasedAnswer(Struct):
+    """How many rows about a person were erased, by kind."""
+
+    status: Literal["success"]
+    user_id: str
+    erased: dict[str, int]

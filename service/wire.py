@@ -1,0 +1,238 @@
+"""The bodies of requests, and the one pass that decodes and checks them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
+
+import msgspec
+import orjson
+from msgspec import Meta, Struct
+
+from service.errors import BadRequestError
+
+T = TypeVar("T", bound=Struct)
+
+Action = Literal["save", "click", "hide", "skip", "thumbs_up", "thumbs_down"]
+ACTIONS: tuple[str, ...] = get_args(Action)
+
+MAX_BATCH = 500  # feedback entries in one request
+
+# The look-ahead is the end of the text in Python and in ECMAScript alike; `$` would let a last newline pass.
+_NO_CONTROL = r"^[^\x00-\x1f\x7f-\x9f]*(?![\s\S])"
+
+if TYPE_CHECKING:
+    Id = str
+else:
+    # A string or a number on the wire; every struct makes it a string as soon as it is decoded.
+    Id = (
+        Annotated[str, Meta(min_length=1, max_length=255, pattern=_NO_CONTROL)]
+        | Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+    )
+
+ShortText = Annotated[str, Meta(max_length=255, pattern=_NO_CONTROL)]
+
+
+class NamedTaste(Struct):
+    """An artist or genre as another service holds it; whatever else it carries is ignored."""
+
+    name: str | None = None
+    genre: str | None = None
+
+
+TasteList = list[str | NamedTaste] | str | None
+
+
+class TasteSignals(Struct):
+    """What the caller knows of a person's taste: lists, or strings with commas. Other keys are ignored."""
+
+    spotify_genres: TasteList = None
+    soundcloud_genres: TasteList = None
+    youtube_genres: TasteList = None
+    preferred_genres: TasteList = None
+    top_genres: TasteList = None
+    spotify_artists: TasteList = None
+    soundcloud_artists: TasteList = None
+    youtube_artists: TasteList = None
+    preferred_artists: TasteList = None
+    top_artists: TasteList = None
+
+    def genres(self) -> list[str]:
+        """The genres of all five sources, each once, in the order of the fields."""
+        return self._names("_genres")
+
+    def artists(self) -> list[str]:
+        """The artists of all five sources, each once, in the order of the fields."""
+        return self._names("_artists")
+
+    def _names(self, ending: str) -> list[str]:
+        sources = (getattr(self, name) for name in self.__struct_fields__ if name.endswith(ending))
+        return list(dict.fromkeys(name for source in sources for name in _split(source)))
+
+
+def _split(source: TasteList) -> Iterator[str]:
+    entries = source.split(",") if isinstance(source, str) else source or ()
+    for entry in entries:
+        text = entry if isinstance(entry, str) else entry.name or entry.genre or ""
+        if text.strip():
+            yield text.strip()
+
+
+class RecommendationRequest(Struct, forbid_unknown_fields=True):
+    """Whom to recommend to, and what to leave out. A ``limit`` above the maximum is served the maximum."""
+
+    user_id: Id | None = None
+    city: ShortText | None = None
+    limit: Annotated[int, Meta(ge=1)] | None = None
+    context: TasteSignals | None = None
+    variant: ShortText | None = None
+    exclude_event_ids: list[Id] = []
+
+    def __post_init__(self) -> None:
+        self.user_id = _as_text(self.user_id)
+        self.city = (self.city or "").strip() or None
+        self.exclude_event_ids = [str(event_id) for event_id in self.exclude_event_ids]
+
+
+class FeedbackContext(Struct):
+    """Where an action happened. Other keys are allowed, and kept."""
+
+    recommendation_id: ShortText | None = None
+    position: Annotated[int, Meta(ge=0, le=2**31 - 1)] | None = None
+    timestamp: str | float | None = None
+    page: ShortText | int | None = None
+    section: ShortText | None = None
+    client: ShortText | None = None
+
+
+_CONTEXT_SCHEMA = msgspec.json.schema_components([FeedbackContext])[1]["FeedbackContext"]
+
+
+class FeedbackRequest(Struct, forbid_unknown_fields=True):
+    """One thing that a person did with one event."""
+
+    event_id: Id
+    action: Action
+    user_id: Id | None = None
+    context: Annotated[dict[str, Any], Meta(extra_json_schema=_CONTEXT_SCHEMA)] | None = None
+
+    def __post_init__(self) -> None:
+        self.event_id = str(self.event_id)
+        self.user_id = _as_text(self.user_id)
+        if self.context is not None:
+            _check_context(self.context)
+
+    def known_context(self) -> FeedbackContext:
+        """The keys of the context that this service understands."""
+        return msgspec.convert(self.context or {}, FeedbackContext)
+
+
+class FeedbackBatchRequest(Struct, forbid_unknown_fields=True):
+    """Many actions at once; either all of them are recorded or none."""
+
+    feedback: Annotated[list[FeedbackRequest], Meta(min_length=1, max_length=MAX_BATCH)]
+
+
+def _as_text(identifier: str | int | None) -> str | None:
+    return None if identifier is None else str(identifier)
+
+
+def _check_context(context: dict[str, Any]) -> None:
+    """Refuse wrong types, and what cannot be written again as JSON: deep nesting, huge numbers."""
+    try:
+        msgspec.convert(context, FeedbackContext)
+        orjson.dumps(context)
+    except msgspec.ValidationError as error:
+        raise ValueError(_explain(str(error), {"context": context}, "context")) from None
+    except TypeError as error:
+        raise ValueError(f"context: cannot be stored as JSON ({error})") from None
+
+
+def decode(kind: type[T], raw: bytes) -> T:
+    """Decode a request's body, UTF-8 JSON, into ``kind``.
+
+    Raises BadRequestError: its detail names the field and what is expected there, or line and column where
+    the text stops being JSON.
+    """
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except msgspec.ValidationError as error:
+        detail = _explain(str(error), _untyped(raw))
+    except UnicodeDecodeError:
+        detail = "the body is not UTF-8 text"
+    except msgspec.DecodeError as error:
+        detail = _malformed(raw, str(error))
+    except RecursionError:
+        detail = "the JSON is nested too deeply"
+    raise BadRequestError(detail[:400])
+
+
+def _untyped(raw: bytes) -> Any:
+    """The body without types, to quote from; None if its rest, which was not reached, is no JSON."""
+    try:
+        return msgspec.json.decode(raw)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _malformed(raw: bytes, message: str) -> str:
+    """Say where the JSON breaks, which the standard library's parser knows by line and column."""
+    if not raw.strip():
+        return "the body is empty, expected a JSON object"
+    where = ""
+    try:
+        json.loads(raw.decode("utf-8", "replace"))
+    except json.JSONDecodeError as error:
+        where, message = f" at line {error.lineno}, column {error.colno}", error.msg
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # an endless number or nesting, which that parser cannot take
+        message = str(error)
+    return f"malformed JSON{where}: {message.removeprefix('JSON is malformed: ')}"
+
+
+_MESSAGE = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<path>.*)`)?", re.DOTALL)
+_FIELD = re.compile(
+    r"Object (?:(?P<missing>missing required)|contains unknown) field `(?P<name>.*)`", re.DOTALL
+)
+
+
+def _explain(message: str, body: Any, prefix: str = "") -> str:
+    """Turn ``Expected `int` >= 1 - at `$.limit``` into ``limit: expected int >= 1, got 0``."""
+    what, path = _split_message(message)
+    path = ".".join(part for part in (prefix, path) if part)
+    if field := _FIELD.fullmatch(what):
+        name = ".".join(part for part in (path, field["name"]) if part)
+        return f"{name}: required" if field["missing"] else f"{name}: unknown field"
+    if what.startswith("context"):  # ours, from __post_init__, and already explained
+        return ".".join(part for part in (path, what) if part)
+    return f"{path or 'body'}: {_reworded(what)}{_got(what, path, body)}"
+
+
+def _split_message(message: str) -> tuple[str, str]:
+    parts = _MESSAGE.fullmatch(message)
+    return (parts["what"], parts["path"] or "") if parts else (message, "")
+
+
+def _reworded(what: str) -> str:
+    if what.startswith("Invalid enum value"):  # the only one there is
+        return f"expected one of {', '.join(ACTIONS)}"
+    if "matching regex" in what:
+        return "expected str without control characters"
+    return what[:1].lower() + what[1:].replace("`", "")
+
+
+def _got(what: str, path: str, body: Any) -> str:
+    """Quote the value at ``path`` unless the message already tells its type or the value is long."""
+    if "got" in what:
+        return ""
+    for key, index in re.findall(r"(\w+)|\[(\d+)\]", path):
+        try:
+            body = body[key] if key else body[int(index)]
+        except (TypeError, KeyError, IndexError):
+            return ""
+    quoted = json.dumps(body, ensure_ascii=False) if isinstance(body, str | int | float) else ""
+    return f", got {quoted}" if 0 < len(quoted) <= 40 else ""
