@@ -149,35 +149,54 @@ class ReadyAnswer(Struct):
 
 
 class FeedbackRecord(Struct):
-    """One stored action of a person."""
+    """One stored action of a person; times are ISO 8601, UTC."""
 
     event_id: str
     action: str
     context: dict[str, Any] | None
+    recommendation_id: str | None
     created_at: str
 
 
-class ExposureRecord(Struct):
-    """One stored answer to a person: what was shown, from first to last position."""
+class PredictionRecord(Struct):
+    """One stored answer to a person: what was shown, from first to last position, and how it came about."""
 
     recommendation_id: str | None
     model_version: str
     variant: str
-    event_ids: list[str]
+    arm: str | None
+    city: str | None
+    event_ids: list[str] | None
+    num_recommendations: int
+    latency_ms: float
+    experiment_id: str | None
+    is_exposure: bool
     created_at: str
 
 
+class CachedRecord(Struct):
+    """One answer that the site's former service kept for a person."""
+
+    cache_key: str
+    recommendations: Any
+    model_version: str | None
+    created_at: str
+    expires_at: str
+
+
 class UserDataAnswer(Struct):
-    """Everything that this service owns about a person."""
+    """Everything that this service owns about a person; ``erased_at`` is when they were last erased, or null."""
 
     user_id: str
     feedback: list[FeedbackRecord]
-    exposures: list[ExposureRecord]
+    predictions: list[PredictionRecord]
+    cached: list[CachedRecord]
+    erased_at: str | None
 
 
 class UserErasedAnswer(Struct):
-    """How many rows about a person were erased, by kind."""
+    """The person is erased; ``erased_rows`` is how many rows there were."""
 
     status: Literal["success"]
     user_id: str
-    erased: dict[str, int]
+    erased_rows: int
