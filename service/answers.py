@@ -185,7 +185,7 @@ class CachedRecord(Struct):
 
 
 class UserDataAnswer(Struct):
-    """Everything that this service owns about a person; ``erased_at`` is when they were last erased, or null."""
+    """All that this service owns about a person; ``erased_at`` is when they were last erased, if ever."""
 
     user_id: str
     feedback: list[FeedbackRecord]
