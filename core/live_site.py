@@ -167,6 +167,11 @@ class LiveSite:
         """What a person's preference for an event is now, in 1/255; 0 for none."""
         return self._liked.get(user, event)
 
+    @property
+    def event_masses(self) -> NDArray[np.float32]:
+        """float32[event room]: n_e, the sum of everyone's preferences for an event; valid until the next change."""
+        return self._event_masses
+
     def liked(self, user: int) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
         """What a person likes now: events int32[p], preferences uint8[p] in 1/255, > 0."""
         return self._liked.row(user)
@@ -206,5 +211,9 @@ class LiveSite:
 
     def _assemble(self) -> Site:
         return Site(
-            self._savers.rows(), self._liked.rows(), self._user_scales, self._event_weights, self._event_scales
+            self._savers.rows(),
+            self._liked.rows(),
+            self._user_scales,
+            self._event_weights,
+            self._event_scales,
         )

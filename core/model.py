@@ -1,7 +1,7 @@
 """A trained model: what training puts into a bundle and the service takes out of it again."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,17 +15,18 @@ from core.popularity import PopularitySettings
 from core.sparse import Pairs, Rows, check_pairs, check_rows
 from core.vocabulary import Vocabulary
 
-#: Weights are mapped copy-on-write: the live site writes changed preferences in place.
-CHANGED_IN_PLACE = frozenset({"liked_weights", "savers_weights"})
+#: What the live site changes in place, in its own pages. With the weights go the arrays beside them: the kernels are
+#: compiled for writable arrays, and for read-only ones they would be compiled a second time.
+COPY_ON_WRITE = frozenset(f"{side}_{part}" for side in ("liked", "savers") for part in Rows._fields)
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSettings:
     """Everything a training can be told; kept in the bundle, so that serving uses what was trained."""
 
-    preferences: PreferenceSettings = PreferenceSettings()
-    popularity: PopularitySettings = PopularitySettings()
-    collaborative: CollaborativeSettings = CollaborativeSettings()
+    preferences: PreferenceSettings = field(default_factory=PreferenceSettings)
+    popularity: PopularitySettings = field(default_factory=PopularitySettings)
+    collaborative: CollaborativeSettings = field(default_factory=CollaborativeSettings)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for a manifest."""
@@ -96,9 +97,7 @@ def _assemble(bundle: Bundle) -> Model:
         users=Vocabulary.from_arrays(group("users")),
         events=Vocabulary.from_arrays(group("events")),
         preferences=Preferences(Rows(**group("liked")), Pairs(**group("dismissed"))),
-        neighbourhood=Neighbourhood(
-            Rows(**group("savers")), arrays["user_masses"], arrays["event_masses"]
-        ),
+        neighbourhood=Neighbourhood(Rows(**group("savers")), arrays["user_masses"], arrays["event_masses"]),
         popularity=arrays["popularity"],
     )
 

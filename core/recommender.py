@@ -1,6 +1,6 @@
 """The arms at serving: from a profile and the open events to a ranking with its reasons."""
 
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,23 +12,23 @@ from core.kernels.workspace import MOST_ANSWERS, Answer, Workspace, answer, neig
 from core.live_site import LiveSite
 
 
-@dataclass(frozen=True, slots=True)
-class Ranking:
-    """One answer, best first, as parallel lists of length n.
+class Ranking(NamedTuple):
+    """The first `n` places of `answer`, which the recommender uses again for its next ranking.
 
-    The first `n_personal` events were scored from the profile and have entries in the last four lists: how many
-    neighbours like the event, how many events of the profile contribute, the positions of the greatest contributors
-    in the profile (-1 for none) and the part of the score each causes. The other events come from the popularity
-    list, with their popularity as score.
+    The first `n_personal` events were scored from the profile and carry reasons. The other events come from the
+    popularity list; their score is their popularity, times the least personal score where there is one, so that
+    scores descend.
     """
 
-    events: list[int]
-    scores: list[float]
-    n_personal: int = 0
-    supporters: list[int] = field(default_factory=list)
-    contributors: list[int] = field(default_factory=list)
-    reasons: list[list[int]] = field(default_factory=list)
-    contributions: list[list[float]] = field(default_factory=list)
+    answer: Answer
+    n_personal: int
+    n: int
+
+    @property
+    def events(self) -> list[int]:
+        """The indices of the events, best first."""
+        events: list[int] = self.answer.events[: self.n].tolist()
+        return events
 
 
 class Recommender:
@@ -70,7 +70,14 @@ class Recommender:
         ranked = np.empty((users.size, n), np.int32)
         half_powers = self.live.settings.half_powers
         recommend_many(
-            users, self.live.site, half_powers, open_events, self._room(), self._neighbours, self._answer(n), ranked
+            users,
+            self.live.site,
+            half_powers,
+            open_events,
+            self._room(),
+            self._neighbours,
+            self._answer(n),
+            ranked,
         )
         return ranked
 
@@ -86,9 +93,7 @@ class Recommender:
     def _fill(
         self, out: Answer, start: int, open_events: NDArray[np.uint8], excluded: NDArray[np.int32]
     ) -> int:
-        size: int = first_open(
-            self._order, self._popularity, open_events, excluded, self._room(), out, start
-        )
+        size: int = first_open(self._order, self._popularity, open_events, excluded, self._room(), out, start)
         return size
 
     def _room(self) -> Workspace:
@@ -108,12 +113,6 @@ def _best_first(popularity: NDArray[np.float32]) -> NDArray[np.int32]:
 
 
 def _ranking(out: Answer, n_personal: int, n: int) -> Ranking:
-    return Ranking(
-        events=out.events[:n].tolist(),
-        scores=out.scores[:n].tolist(),
-        n_personal=n_personal,
-        supporters=out.supporters[:n_personal].tolist(),
-        contributors=out.contributors[:n_personal].tolist(),
-        reasons=out.reasons[:n_personal].tolist(),
-        contributions=out.contributions[:n_personal].tolist(),
-    )
+    if 0 < n_personal < n:
+        out.scores[n_personal:n] *= out.scores[n_personal - 1]
+    return Ranking(out, n_personal, n)

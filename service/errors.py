@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import orjson
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 logger = logging.getLogger(__name__)
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Middleware = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
 
 # Hop-by-hop and body headers of an aiohttp error belong to the body it would have had, not to ours.
 _BODY_HEADERS = frozenset({"content-type", "content-length"})

@@ -15,8 +15,9 @@ from core.collaborative import CollaborativeSettings, fit_neighbourhood
 from core.evaluation import per_user
 from core.live_site import LiveSite
 from core.recommender import Recommender
-from core.sparse import Pairs, Rows
+from core.sparse import Rows
 from core.splits import holdout_per_user
+from training.ranking import rows_of
 
 HELD_OUT = 0.2
 MOST_USERS = 6_000
@@ -87,11 +88,3 @@ def rank_with(
     live = LiveSite(train, fit_neighbourhood(train, n_events, settings), n_events, settings)
     arm = Recommender(live, np.zeros(n_events, np.float32))
     return arm.collaborative_many(users, np.ones(live.event_room, np.uint8), n)
-
-
-def rows_of(rows: Rows, users: NDArray[np.int32]) -> Pairs:
-    """The rows of some users, in their order, without weights."""
-    counts = np.diff(rows.indptr)[users]
-    indptr = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
-    positions = np.arange(indptr[-1]) + np.repeat(rows.indptr[users] - indptr[:-1], counts)
-    return Pairs(indptr, rows.indices[positions])

@@ -13,6 +13,9 @@ from core.kernels.jit import inlined
 _INDEX_BITS = np.uint64(32)
 _INDEX_MASK = np.uint64(0xFFFFFFFF)
 
+#: Distances between the keys that a Shell sort compares (Ciura 2001).
+_GAPS = (701, 301, 132, 57, 23, 10, 4, 1)
+
 
 @inlined
 def key_of(score, index):  # type: ignore[no-untyped-def]
@@ -108,3 +111,16 @@ def keep_best(keys, size, capacity):  # type: ignore[no-untyped-def]
         if low >= capacity:
             break
     return capacity
+
+
+@inlined
+def sort_keys(keys, size):  # type: ignore[no-untyped-def]
+    """Sort `size` keys in any order into rank order, in place (Shell 1959): some hundred keys at most, no copy."""
+    for gap in _GAPS:
+        for position in range(gap, size):
+            key = keys[position]
+            hole = position
+            while hole >= gap and keys[hole - gap] < key:
+                keys[hole] = keys[hole - gap]
+                hole -= gap
+            keys[hole] = key

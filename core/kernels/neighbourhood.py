@@ -16,7 +16,7 @@ import numpy as np
 
 from core.kernels.heap import index_of, keep_best, key_of, push_bounded, score_of, sort_best_first
 from core.kernels.jit import inlined, kernel
-from core.kernels.live import spread
+from core.kernels.live import Profile, spread
 from core.kernels.workspace import REASONS
 
 
@@ -193,13 +193,9 @@ def explain(profile, factors, site, scale, space, neighbours, n_neighbours, answ
         slot_of_user[neighbours.users[slot]] = -1
 
 
-@kernel
-def recommend(profile, site, half_powers, open_events, space, neighbours, answer):  # type: ignore[no-untyped-def]
-    """Rank the open events for one profile with reasons; return how many events and how many neighbours there are.
-
-    open_events uint8[events] marks the candidates. The size of `neighbours` is k, the size of `answer` n.
-    """
-    factors = factors_of(profile, site)
+@inlined
+def rank(profile, factors, site, half_powers, open_events, space, neighbours, answer):  # type: ignore[no-untyped-def]
+    """Rank the open events for one profile; return how many events, how many neighbours, and the scores' scale."""
     touched = spread(site.savers, profile.events, factors, factors.size, space.user_sums, space.touched_users)
     n_neighbours = nearest(touched, profile.own_row, half_powers, site.user_scales, space, neighbours)
     touched = spread(
@@ -211,6 +207,38 @@ def recommend(profile, site, half_powers, open_events, space, neighbours, answer
     # Weights are in 1/255; dividing once here keeps the loops free of it.
     scale = np.float32(1.0) / (total * np.float32(255.0)) if total > 0.0 else np.float32(0.0)
     n_answers = rank_touched(touched, scale, site.event_scales, open_events, profile.excluded, space, answer)
+    return n_answers, n_neighbours, scale
+
+
+@kernel
+def recommend(profile, site, half_powers, open_events, space, neighbours, answer):  # type: ignore[no-untyped-def]
+    """Rank the open events for one profile with reasons; return how many events and how many neighbours there are.
+
+    open_events uint8[events] marks the candidates. The size of `neighbours` is k, the size of `answer` n.
+    """
+    factors = factors_of(profile, site)
+    n_answers, n_neighbours, scale = rank(
+        profile, factors, site, half_powers, open_events, space, neighbours, answer
+    )
     if n_answers > 0:
         explain(profile, factors, site, scale, space, neighbours, n_neighbours, answer, n_answers)
     return n_answers, n_neighbours
+
+
+@kernel
+def recommend_many(users, site, half_powers, open_events, space, neighbours, answer, ranked):  # type: ignore[no-untyped-def]
+    """Rank the open events for many people of the model, without reasons, into `ranked` int32[m, n], -1 padded.
+
+    users int32[m] are rows of the model; what they already like is left out.
+    """
+    liked = site.liked
+    for line in range(users.size):
+        user = users[line]
+        events = liked.indices[liked.indptr[user] : liked.indptr[user + 1]]
+        weights = liked.weights[liked.indptr[user] : liked.indptr[user + 1]]
+        profile = Profile(events, weights.astype(np.float32) / np.float32(255.0), events, user)
+        n_answers, _, _ = rank(
+            profile, factors_of(profile, site), site, half_powers, open_events, space, neighbours, answer
+        )
+        ranked[line, :n_answers] = answer.events[:n_answers]
+        ranked[line, n_answers:] = -1

@@ -19,7 +19,9 @@ class Workspace(NamedTuple):
     slot_of_user: NDArray[np.int32]  #: [users], -1
     event_sums: NDArray[np.float32]  #: [events]
     touched_events: NDArray[np.int32]  #: [events + 1], no rest state
-    rank_of_event: NDArray[np.uint8]  #: [events], place in the answer counted from 1; a byte keeps it near the core
+    rank_of_event: NDArray[
+        np.uint8
+    ]  #: [events], place in the answer counted from 1; a byte keeps it near the core
     keys: NDArray[np.uint64]  #: [max(users, events)], no rest state
 
 

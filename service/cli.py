@@ -1,0 +1,262 @@
+"""The `craic` command. What each command needs is imported when it runs: a server's start waits for nothing else."""
+
+import asyncio
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import click
+
+from service.process import prepare_this_process
+from service.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from service.importing.loading import ImportReport, Progress
+    from service.storage.database import Database
+
+T = TypeVar("T")
+
+FAILED = 1
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="whatsthecraic-ml")
+def main() -> None:
+    """Recommendations for events sites: import, train, serve.
+
+    State lives under CRAIC_HOME (default: .craic in this folder). With DB_HOST set, the site's MySQL is used
+    instead of the embedded database. Every setting is an environment variable; README.md lists them.
+
+    \b
+    A first site in three commands:
+      craic import --events events.csv --interactions interactions.csv
+      craic train
+      craic serve
+    """
+    prepare_this_process()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+
+@main.command("import")
+@click.option("--events", type=_FILE, help="Events: event_id,title,start_time and more, see above.")
+@click.option("--interactions", type=_FILE, help="Interactions: user_id,event_id and more, see above.")
+@click.option("--demo", is_flag=True, help="A synthetic year of Irish gigs instead of files.")
+def import_command(events: Path | None, interactions: Path | None, demo: bool) -> None:
+    """Import events and interactions from CSV or JSON lines (.csv, .jsonl, .ndjson; .gz as well).
+
+    \b
+    Events:       event_id,title,city,start_time,end_time,venue_name,genres,tags,
+                  price_min,price_max,latitude,longitude,ticket_url
+                  (event_id, title and start_time are needed, the others may be absent)
+    Interactions: user_id,event_id,action,created_at
+                  (user_id and event_id are needed; action is save unless it says
+                  click, hide, skip, thumbs_up or thumbs_down)
+
+    Times are ISO 8601 or unix seconds. A file is imported whole or not at all; a bad line is named with its
+    number and column. Importing a file again adds nothing twice.
+
+    Exit codes: 0 imported, 1 nothing imported, 2 wrong command line.
+    """
+    if demo and (events or interactions):
+        raise click.UsageError(
+            "--demo brings its own files; give either --demo or --events and --interactions"
+        )
+    if not demo and not events and not interactions:
+        raise click.UsageError("nothing to import: give --events, --interactions or --demo")
+    _run(_import_demo(_settings()) if demo else _import_files(_settings(), events, interactions))
+
+
+@main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def train(arguments: tuple[str, ...]) -> None:
+    """Train a model on everything in the database and publish it."""
+    _become_training("train", arguments)
+
+
+@main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def evaluate(arguments: tuple[str, ...]) -> None:
+    """Measure every arm on held-out interactions."""
+    _become_training("evaluate", arguments)
+
+
+@main.command()
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes.")
+def serve(workers: int) -> None:
+    """Serve the published model on SERVICE_PORT (4004).
+
+    Workers share the port and the memory of the model. Stop with Ctrl-C or SIGTERM: requests under way are
+    answered first.
+    """
+    from service.server import serve as run_server
+
+    sys.exit(run_server(_settings(), workers))
+
+
+@main.command()
+def migrate() -> None:
+    """Create and update this service's tables in the database. May be run any number of times.
+
+    The embedded database needs no migrating; on the site's server the same files can be applied with the plain
+    client (mysql gigsdb < migrations/003_ml_service_tables.sql and so on).
+    """
+    applied = _run(_migrate(_settings()))
+    click.echo("\n".join(f"applied {name}" for name in applied) or "Everything was applied before.")
+
+
+@main.command()
+@click.option("--events", type=_FILE, help="Your events instead of the demo's.")
+@click.option("--interactions", type=_FILE, help="Your interactions instead of the demo's.")
+def demo(events: Path | None, interactions: Path | None) -> None:
+    """Fill the database if it is empty, train if there is no model, and serve.
+
+    With --events and --interactions it does so with your own data. What is there from an earlier start is used
+    again.
+    """
+    if bool(events) != bool(interactions):
+        raise click.UsageError("--events and --interactions belong together")
+    settings = _settings()
+    example = _run(_prepare_demo(settings, events, interactions))
+    _train_if_needed(settings)
+    click.echo(
+        f"\nServing on port {settings.service_port}. Try:\n\n"
+        f"  curl -s localhost:{settings.service_port}/v1/recommendations"
+        f""" -H 'content-type: application/json' -d '{{"user_id": "{example}", "limit": 3}}'\n\n"""
+        f"or open http://localhost:{settings.service_port}/docs\n"
+    )
+    from service.server import serve as run_server
+
+    sys.exit(run_server(settings, workers=1))
+
+
+async def _prepare_demo(settings: Settings, events: Path | None, interactions: Path | None) -> str:
+    """Fill the database if it is empty or files are given; return the id of somebody to try."""
+    from service.database import open_configured_database
+    from service.storage.queries.interactions import count_rows, somebody
+
+    database = await open_configured_database(settings)
+    try:
+        if events and interactions:
+            await _import_into(database, events, interactions)
+        elif not (await count_rows(database)).events:
+            click.echo("The database is empty: making a synthetic year of Irish gigs", err=True)
+            await _import_demo_into(database)
+        return await somebody(database) or "42"
+    finally:
+        await database.close()
+
+
+def _train_if_needed(settings: Settings) -> None:
+    """Train when no model is published, or when the database has grown since the one that is."""
+    from service.models import ModelRegistry
+
+    if ModelRegistry(settings.models_directory).current() is None:
+        code = subprocess.run([sys.executable, "-m", "training", "train"], check=False).returncode
+        if code:
+            sys.exit(code)
+
+
+def _become_training(command: str, arguments: tuple[str, ...]) -> NoReturn:
+    """Go on as `python -m training`, which this package never imports."""
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-m", "training", command, *arguments])  # noqa: S606
+
+
+async def _import_files(settings: Settings, events: Path | None, interactions: Path | None) -> None:
+    from service.database import open_configured_database
+
+    database = await open_configured_database(settings)
+    try:
+        await _import_into(database, events, interactions)
+    finally:
+        await database.close()
+
+
+async def _import_demo(settings: Settings) -> None:
+    from service.database import open_configured_database
+
+    database = await open_configured_database(settings)
+    try:
+        await _import_demo_into(database)
+    finally:
+        await database.close()
+
+
+async def _import_demo_into(database: "Database") -> None:
+    from service.demo_site import write_demo_site
+
+    with tempfile.TemporaryDirectory() as directory:
+        interactions, events = write_demo_site(Path(directory), datetime.now(UTC))
+        await _import_into(database, events, interactions)
+
+
+async def _import_into(database: "Database", events: Path | None, interactions: Path | None) -> None:
+    from service.importing.events import import_events
+    from service.importing.interactions import import_interactions
+
+    if events:
+        with _bar("events") as progress:
+            report = await import_events(database, events, progress)
+        click.echo(_told("events", report), err=True)
+    if interactions:
+        with _bar("interactions") as progress:
+            report = await import_interactions(database, interactions, progress)
+        click.echo(_told("interactions", report), err=True)
+
+
+@contextmanager
+def _bar(what: str) -> "Iterator[Progress]":
+    with click.progressbar(length=1000, label=f"Importing {what}", file=sys.stderr) as bar:
+        yield lambda rows, share: bar.update(round(share * 1000) - bar.pos)
+
+
+def _told(what: str, report: "ImportReport") -> str:
+    parts = {
+        "new": report.added,
+        "changed": report.changed,
+        "there already": report.known,
+        "of people who were erased": report.refused,
+    }
+    return f"{report.rows:,} {what}: " + (
+        ", ".join(f"{count:,} {how}" for how, count in parts.items() if count) or "none"
+    )
+
+
+async def _migrate(settings: Settings) -> list[str]:
+    from service.database import database_settings
+    from service.storage.database import open_database
+    from service.storage.migrate import migrate as run_migrations
+
+    settings.craic_home.mkdir(parents=True, exist_ok=True)
+    database = await open_database(database_settings(settings))
+    try:
+        return list(await run_migrations(database))
+    finally:
+        await database.close()
+
+
+def _settings() -> Settings:
+    try:
+        return Settings.from_environment(os.environ)
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end; a foreseen failure becomes one line on standard error and exit code 1."""
+    from service.importing.errors import ImportFileError
+    from service.storage.errors import StorageError
+
+    try:
+        return asyncio.run(work)
+    except (ImportFileError, StorageError, OSError) as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(FAILED)

@@ -1,0 +1,98 @@
+"""The events a request may be answered with, by city and by now.
+
+Events are numbered as the live site numbers them, so that a candidate mask goes to the kernels as it is.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.live.cards import CardIndex, Cards
+from service.live.cities import city_key
+from service.live.event import is_cancelled, make_card, unlisted_card
+from service.storage.queries.events import EventRow
+
+NOWHERE = -1
+_UNHEARD_OF = -2
+_NEVER = -np.inf
+
+
+class Candidates(NamedTuple):
+    """The events open in one city, or everywhere, until the next of them starts."""
+
+    mask: NDArray[np.uint8]  #: [event room], 1 for an open event
+    n_events: int
+    valid_until: float  #: unix seconds
+
+
+class Catalogue:
+    """All known events by their index in the live site, changed event by event between requests."""
+
+    def __init__(self, room: int) -> None:
+        self._cards = CardIndex(room)
+        self._opens_until = np.full(
+            room, _NEVER
+        )  #: when an event leaves, unix seconds; never open where -inf
+        self._cities = np.full(room, NOWHERE, np.int32)
+        self._city_numbers: dict[str, int] = {}
+        self._candidates: dict[int | None, Candidates] = {}
+
+    @property
+    def cards(self) -> Cards:
+        """What answers say about each event."""
+        return self._cards.cards
+
+    @property
+    def cities(self) -> NDArray[np.int32]:
+        """int32[event room]: the number of each event's city, -1 for none."""
+        return self._cities
+
+    def ensure_room(self, room: int) -> None:
+        """Have room for at least as many events as the live site."""
+        if room > self._cities.size:
+            more = room - self._cities.size
+            self._opens_until = np.concatenate((self._opens_until, np.full(more, _NEVER)))
+            self._cities = np.concatenate((self._cities, np.full(more, NOWHERE, np.int32)))
+            self._candidates.clear()
+
+    def put(self, index: int, event: EventRow) -> None:
+        """Add an event or replace what is known of it."""
+        self._cards.put(index, make_card(event))
+        self._opens_until[index] = _NEVER if is_cancelled(event) else event.start_time
+        self._cities[index] = (
+            self._city_numbers.setdefault(city_key(event.city), len(self._city_numbers))
+            if event.city
+            else NOWHERE
+        )
+        self._candidates.clear()
+
+    def name(self, index: int, event_id: str) -> None:
+        """Give an event that is not in the site's table a card, for when it is somebody's reason."""
+        self._cards.put(index, unlisted_card(event_id))
+
+    def close(self, index: int) -> None:
+        """Take an event out of all answers; as a reason it keeps its title."""
+        self._opens_until[index] = _NEVER
+        self._candidates.clear()
+
+    def candidates(self, city: str | None, now: float) -> Candidates:
+        """The events that have not started at `now` (unix seconds), in `city` if one is given.
+
+        A city that no event is in has none.
+        """
+        number = None if city is None else self._city_numbers.get(city_key(city), _UNHEARD_OF)
+        known = self._candidates.get(number)
+        if known is None or known.valid_until <= now:
+            known = self._candidates[number] = self._open(number, now)
+        return known
+
+    def _open(self, number: int | None, now: float) -> Candidates:
+        is_open = self._opens_until > now
+        if number is not None:
+            is_open &= self._cities == number
+        return Candidates(
+            mask=is_open.astype(np.uint8),
+            n_events=int(is_open.sum()),
+            valid_until=float(self._opens_until[is_open].min(initial=np.inf)),
+        )

@@ -1,0 +1,162 @@
+"""The model as it is now: what was trained plus everything since, with people and events by their ids.
+
+All of it belongs to the thread of the event loop: requests read it and changes are applied between requests.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.actions import Action
+from core.interactions import DISMISSED, UNTOUCHED, PairState, fold_action
+from core.kernels.live import Profile
+from core.live_site import LiveSite
+from core.model import Model
+from core.recommender import Recommender
+from core.sparse import row_columns
+from service.live.catalogue import NOWHERE, Catalogue
+from service.storage.queries.events import EventRow
+
+_NO_EVENTS = np.empty(0, np.int32)
+_NO_WEIGHTS = np.empty(0, np.float32)
+_UNIT = np.float32(1.0 / 255.0)
+#: A person of whom nothing is known.
+STRANGER = Profile(_NO_EVENTS, _NO_WEIGHTS, _NO_EVENTS, -1)
+
+
+class LiveState:
+    """One model, live. Replaced as a whole when a new model is published."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.live = LiveSite(
+            model.preferences.liked, model.neighbourhood, len(model.events), model.settings.collaborative
+        )
+        self.recommender = Recommender(self.live, model.popularity)
+        self._new_users: dict[str, int] = {}
+        self._new_events: dict[str, int] = {}
+        self._new_event_ids: list[str] = []
+        #: row -> event -> how the pair stands, for pairs acted on since the training
+        self._since: dict[int, dict[int, PairState]] = {}
+        self.catalogue = Catalogue(self.live.event_room)
+        for index, event_id in enumerate(model.events):
+            self.catalogue.name(index, event_id)
+
+    @property
+    def version(self) -> str:
+        """The version of the model."""
+        return self.model.version
+
+    def user_row(self, user_id: str) -> int:
+        """The row of a person, -1 for a stranger."""
+        row = self.model.users.index_of(user_id)
+        return row if row >= 0 else self._new_users.get(user_id, -1)
+
+    def event_index(self, event_id: str) -> int:
+        """The index of an event, -1 for one never heard of."""
+        index = self.model.events.index_of(event_id)
+        return index if index >= 0 else self._new_events.get(event_id, -1)
+
+    def event_id(self, index: int) -> str:
+        """The id of an event by its index."""
+        known = len(self.model.events)
+        return self.model.events.id_at(index) if index < known else self._new_event_ids[index - known]
+
+    def profile(self, user_id: str | None, also_excluded: Iterable[str] = ()) -> Profile:
+        """What a person likes, and what must not be shown to them: all they acted on, and `also_excluded`."""
+        row = -1 if user_id is None else self.user_row(user_id)
+        events, excluded = _NO_EVENTS, _NO_EVENTS
+        weights = _NO_WEIGHTS
+        if row >= 0:
+            events, bytes_ = self.live.liked(row)
+            weights = bytes_ * _UNIT
+            unliked = self._unliked_events(row)
+            excluded = np.concatenate((events, unliked)) if unliked.size else events
+        more = [index for event_id in also_excluded if (index := self.event_index(event_id)) >= 0]
+        if more:
+            excluded = np.concatenate((excluded, np.asarray(more, np.int32)))
+        return Profile(events, weights, excluded, row)
+
+    def apply(self, user_id: str, event_id: str, action: Action) -> None:
+        """Let one action count from now on. People and events the model never saw take part at once."""
+        row = self._ensure_user(user_id)
+        event = self._ensure_event(event_id)
+        weights = self.model.settings.preferences.weights
+        state = fold_action(self._pair(row, event), action, 1.0, weights)
+        self.live.set_preference(row, event, max(1, round(state.value * 255)) if state.value > 0 else 0)
+        self._since.setdefault(row, {})[event] = state
+
+    def forget_user(self, user_id: str) -> None:
+        """Stop using anything a person did: their likes, their dismissals, their part in neighbourhoods."""
+        row = self.user_row(user_id)
+        if row < 0:
+            return
+        self.live.forget_user(row)
+        dismissed = row_columns(self.model.preferences.dismissed, row) if self._in_model(row) else _NO_EVENTS
+        self._since[row] = {int(event): UNTOUCHED for event in dismissed}
+
+    def put_events(self, events: Iterable[EventRow]) -> None:
+        """Add events to the catalogue, or replace what it knows of them."""
+        known = self.live.n_events
+        for event in events:
+            self.catalogue.put(self._ensure_event(event.event_id), event)
+        if self.live.n_events > known:
+            self._rate_new_events()
+
+    def close_events(self, event_ids: Iterable[str]) -> None:
+        """Take events out of all answers that the site has deleted."""
+        for event_id in event_ids:
+            if (index := self.event_index(event_id)) >= 0:
+                self.catalogue.close(index)
+
+    def _rate_new_events(self) -> None:
+        """Start events that the model never saw at the mean popularity in their city, or of all where it is new."""
+        n_known = len(self.model.events)
+        popularity = self.model.popularity.astype(np.float64)
+        city = self.catalogue.cities[: self.live.n_events] - NOWHERE  # 0 where there is none
+        sums, counts = (
+            np.bincount(city[:n_known], weights, city.max() + 1) for weights in (popularity, None)
+        )
+        overall = popularity.mean() if n_known else 0.0
+        means = np.divide(sums, counts, out=np.full(sums.size, overall), where=counts > 0)
+        new = np.arange(n_known, self.live.n_events, dtype=np.int32)
+        self.recommender.set_popularity(new, means[city[n_known:]].astype(np.float32))
+
+    def _ensure_user(self, user_id: str) -> int:
+        row = self.user_row(user_id)
+        if row < 0:
+            row = self._new_users[user_id] = self.live.add_user()
+        return row
+
+    def _ensure_event(self, event_id: str) -> int:
+        index = self.event_index(event_id)
+        if index < 0:
+            index = self._new_events[event_id] = self.live.add_event()
+            self._new_event_ids.append(event_id)
+            self.catalogue.ensure_room(self.live.event_room)
+            self.catalogue.name(index, event_id)
+        return index
+
+    def _in_model(self, row: int) -> bool:
+        return row < len(self.model.users)
+
+    def _pair(self, row: int, event: int) -> PairState:
+        known = self._since.get(row, {}).get(event)
+        if known is not None:
+            return known
+        weight = self.live.preference(row, event)
+        if weight:
+            return PairState(value=weight / 255.0, dismissed=False, acted_on=True)
+        if self._in_model(row) and event in row_columns(self.model.preferences.dismissed, row):
+            return DISMISSED
+        return UNTOUCHED
+
+    def _unliked_events(self, row: int) -> NDArray[np.int32]:
+        base = row_columns(self.model.preferences.dismissed, row) if self._in_model(row) else _NO_EVENTS
+        since = self._since.get(row)
+        if not since:
+            return base
+        kept = [event for event in base.tolist() if event not in since]
+        kept += [event for event, state in since.items() if state.acted_on and state.value == 0]
+        return np.asarray(kept, np.int32)

@@ -1,0 +1,90 @@
+"""The registry of models on disk: immutable bundles, and one pointer to the one that serves.
+
+    models/20261122T020000Z/   a bundle (core.bundle)
+    models/current             the version that serves, one line of text
+
+The pointer is replaced by a rename, so a reader finds the old version or the new one, never half of either.
+"""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.bundle import BundleError, open_bundle
+from core.model import COPY_ON_WRITE, Model, model_from
+
+_VERSION = re.compile(r"[0-9]{8}T[0-9]{6}Z(-[0-9]+)?")
+
+
+class NoModelError(Exception):
+    """Nothing was published yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRegistry:
+    """The models under one directory."""
+
+    directory: Path
+
+    def path(self, version: str) -> Path:
+        """Where the bundle of a version is, or would be."""
+        return self.directory / version
+
+    def versions(self) -> list[str]:
+        """All versions on disk, oldest first."""
+        if not self.directory.is_dir():
+            return []
+        found = (entry.name for entry in self.directory.iterdir() if entry.is_dir())
+        return sorted(name for name in found if _VERSION.fullmatch(name))
+
+    def new_version(self, stamp: str) -> str:
+        """A version that is not taken yet: the stamp (20261122T020000Z), with a number where it is taken."""
+        taken = set(self.versions())
+        return next(
+            version
+            for version in (stamp, *(f"{stamp}-{number}" for number in range(2, 1_000_000)))
+            if version not in taken
+        )
+
+    def current(self) -> str | None:
+        """The version that serves, None before the first was published."""
+        try:
+            return (self.directory / "current").read_text("utf-8").strip() or None
+        except FileNotFoundError:
+            return None
+
+    def publish(self, version: str) -> None:
+        """Make a version that is on disk the one that serves. Raises NoModelError when it is not there."""
+        if not self.path(version).is_dir():
+            raise NoModelError(f"there is no model {version} in {self.directory}")
+        fresh = self.directory / f".current-{os.getpid()}"
+        with fresh.open("w", encoding="utf-8") as file:
+            file.write(f"{version}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(self.directory / "current")
+        _sync_directory(self.directory)
+
+    def load(self, version: str | None = None) -> tuple[Model, dict[str, Any]]:
+        """A verified model, the current one by default, with the facts of its manifest.
+
+        Raises NoModelError when there is none, BundleError when what is there cannot be trusted.
+        """
+        version = version or self.current()
+        if version is None:
+            raise NoModelError(f"no model was published in {self.directory}; train one with: craic train")
+        bundle = open_bundle(self.path(version), COPY_ON_WRITE)
+        model = model_from(bundle)
+        if model.version != version:
+            raise BundleError(self.path(version), f"holds model {model.version}")
+        return model, dict(bundle.facts)
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,19 @@
+"""What must be in the environment before numpy and numba are first imported."""
+
+import os
+from collections.abc import MutableMapping
+from pathlib import Path
+
+
+def prepare_environment(environment: MutableMapping[str, str], craic_home: Path) -> None:
+    """Give compiled kernels a place that can be written to, and keep BLAS from starting threads of its own.
+
+    What is set already stays: an image may bring its own cache of kernels.
+    """
+    environment.setdefault("NUMBA_CACHE_DIR", str(craic_home / "cache" / "numba"))
+    environment.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+def prepare_this_process() -> None:
+    """The same for this process, before its settings are read and checked."""
+    prepare_environment(os.environ, Path(os.environ.get("CRAIC_HOME") or ".craic").expanduser().resolve())

@@ -1,0 +1,1 @@
+"""A request's way, from a checked request to encoded bytes."""

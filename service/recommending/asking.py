@@ -1,0 +1,63 @@
+"""One request for recommendations, from what was asked to the bytes of the answer.
+
+Read from top to bottom: profile → candidates → scores and ranking → reasons and bytes. There is no database and no
+network on this way; everything comes from one reference to the live state.
+"""
+
+from dataclasses import dataclass
+from time import perf_counter
+
+from service.live.catalogue import Candidates
+from service.live.state import LiveState
+from service.recommending.arms import ARMS
+from service.recommending.encoding import Encoder, Envelope, encode_answer
+from service.recommending.identifiers import new_recommendation_id
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What was asked, checked and completed."""
+
+    user_id: str | None
+    city: str | None
+    limit: int
+    variant: str
+    exclude_event_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What was answered."""
+
+    recommendation_id: str
+    body: bytes
+    events: list[int]  #: indices, in the order shown
+    n_personal: int
+    latency_ms: float
+
+
+def answer_question(
+    state: LiveState, encoder: Encoder, question: Question, now: float, started: float
+) -> Reply:
+    """Answer from `state` at `now` (unix seconds); `started` is the perf_counter reading of the request's start."""
+    profile = state.profile(question.user_id, question.exclude_event_ids)
+    candidates, city, notice = _candidates(state, question.city, now)
+    ranking = ARMS[question.variant](state, profile, candidates, question.limit)
+    items = encoder.items(ranking, profile.events, state.catalogue.cards, state.live.event_masses, city)
+    recommendation_id = new_recommendation_id(now)
+    envelope = Envelope(recommendation_id, question.user_id, state.version, question.variant, None, notice)
+    latency_ms = (perf_counter() - started) * 1000.0
+    body = encode_answer(envelope, items, latency_ms)
+    return Reply(recommendation_id, body, ranking.events, ranking.n_personal, latency_ms)
+
+
+def _candidates(state: LiveState, city: str | None, now: float) -> tuple[Candidates, str | None, str | None]:
+    """The open events, the city they are in, and a notice when that is not the one asked for.
+
+    Nothing on in a city, or a city nobody has heard of, is no reason for an empty page.
+    """
+    candidates = state.catalogue.candidates(city, now)
+    if candidates.n_events or city is None:
+        return candidates, city, None
+    notice = f"Nothing is listed in {city}; these are events elsewhere."
+    return state.catalogue.candidates(None, now), None, notice

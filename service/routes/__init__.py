@@ -1,0 +1,1 @@
+"""The handlers. They only translate between HTTP and the rest."""

@@ -1,0 +1,95 @@
+"""Running the application: one process, or several that share the port."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import uvloop
+from aiohttp import web
+
+from service.app import Collaborators, build_app
+from service.database import open_configured_database
+from service.models import ModelRegistry
+from service.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+#: Longer than the aggregator keeps idle connections, so that the side that reuses them never meets a closing one.
+KEEPALIVE_SECONDS = 75.0
+SHUTDOWN_SECONDS = 10.0
+#: A worker that dies is started again, but not more often than this.
+RESTART_SECONDS = 1.0
+
+
+def serve(settings: Settings, workers: int) -> int:
+    """Serve until SIGTERM or SIGINT; return the exit code."""
+    if workers > 1:
+        return _supervise(workers)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve_one(settings))
+    return 0
+
+
+async def _serve_one(settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signal_number, stop.set)
+    database = await open_configured_database(settings)
+    registry = ModelRegistry(settings.models_directory)
+    app = build_app(settings, Collaborators(database, registry, time.time))
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        keepalive_timeout=KEEPALIVE_SECONDS,
+        shutdown_timeout=SHUTDOWN_SECONDS,
+        handle_signals=False,
+    )
+    await runner.setup()
+    try:
+        await web.SockSite(runner, _listen(settings), backlog=1024).start()
+        logger.info("serving on http://%s:%d", settings.service_host, settings.service_port)
+        await stop.wait()
+    finally:
+        await runner.cleanup()
+        await database.close()
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """A listening socket that other workers of this machine may share."""
+    family = socket.AF_INET6 if ":" in settings.service_host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    listener.bind((settings.service_host, settings.service_port))
+    return listener
+
+
+def _supervise(workers: int) -> int:
+    """Keep `workers` processes of this command running; they share the port and map the same model."""
+    command = [sys.executable, "-m", "service", "serve", "--workers", "1"]
+    running: list[subprocess.Popen[bytes]] = []
+    stopping = False
+
+    def stop(signal_number: int, frame: object) -> None:
+        nonlocal stopping
+        stopping = True
+        for process in running:
+            process.send_signal(signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    running.extend(subprocess.Popen(command) for _ in range(workers))  # noqa: S603 - this very command
+    while not stopping:
+        pid, status = os.wait()
+        for place, process in enumerate(running):
+            if process.pid == pid and not stopping:
+                logger.error("worker %d ended with status %d; starting another", pid, status)
+                time.sleep(RESTART_SECONDS)
+                running[place] = subprocess.Popen(command)  # noqa: S603
+    return max((abs(process.wait()) for process in running), default=0)

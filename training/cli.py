@@ -1,0 +1,151 @@
+"""The commands that need the training package."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+import click
+
+from core.model import ModelSettings
+from service.database import open_configured_database
+from service.models import ModelRegistry
+from service.settings import Settings, SettingsError
+from service.storage.errors import StorageError
+from training.pipeline import TrainingRefusedError, TrainingReport, train, utc_now
+from training.snapshot import take_snapshot
+from training.validation import Validation, validate
+
+T = TypeVar("T")
+
+#: Exit codes, beside 0 for success and 2 for a wrong command line.
+FAILED, REFUSED = 1, 3
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+def main() -> None:
+    """Training and evaluation."""
+
+
+@main.command("train")
+@click.option("--seed", default=0, show_default=True, help="Makes a training repeatable.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def train_command(seed: int, as_json: bool) -> None:
+    """Train a model on everything in the database and publish it.
+
+    The new model is validated on the last fifth of the interactions (held out by person where no times are
+    known), written to MODEL_DIR and becomes the one that serves. A running service takes it over by itself.
+
+    Exit codes: 0 published, 1 failed, 3 refused because there is too little data (MIN_TRAINING_SAMPLES).
+    """
+    settings = _settings()
+    report = _run(_train(settings, seed))
+    click.echo(json.dumps(_as_dict(report)) if as_json else _told(report))
+
+
+@main.command("evaluate")
+@click.option("--seed", default=0, show_default=True, help="Of the people and likes that are held out.")
+@click.option("--k", default=10, show_default=True, type=click.IntRange(1, 100), help="Length of the lists.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def evaluate_command(seed: int, k: int, as_json: bool) -> None:
+    """Measure every arm on held-out interactions, without publishing anything.
+
+    Each arm is fitted on the first four fifths of the interactions and has to name what people liked in the
+    last fifth among the events that were open then. Without times, a fifth of each person's likes is held out.
+    """
+    validation = _run(_evaluate(_settings(), seed, k))
+    if validation is None:
+        click.echo("Nobody's likes can be held out: too little data to evaluate.", err=True)
+        sys.exit(REFUSED)
+    if as_json:
+        click.echo(json.dumps({name: metrics.as_dict() for name, metrics in validation.arms.items()}))
+    else:
+        click.echo(_table(validation))
+
+
+async def _train(settings: Settings, seed: int) -> TrainingReport:
+    database = await open_configured_database(settings)
+    try:
+        return await train(
+            database,
+            ModelRegistry(settings.models_directory),
+            ModelSettings(),
+            utc_now(),
+            settings.min_training_samples,
+            seed,
+            progress=lambda step: click.echo(f"{step} …", err=True),
+        )
+    finally:
+        await database.close()
+
+
+async def _evaluate(settings: Settings, seed: int, k: int) -> Validation | None:
+    database = await open_configured_database(settings)
+    try:
+        snapshot = await take_snapshot(database, int(utc_now().timestamp()))
+    finally:
+        await database.close()
+    return validate(snapshot, ModelSettings(), seed, k)
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end; failures become one line on standard error and an exit code."""
+    try:
+        return asyncio.run(work)
+    except TrainingRefusedError as error:
+        click.echo(f"Nothing was published: {error}", err=True)
+        sys.exit(REFUSED)
+    except (StorageError, OSError) as error:
+        click.echo(f"Nothing was published: {error}", err=True)
+        sys.exit(FAILED)
+
+
+def _settings() -> Settings:
+    try:
+        return Settings.from_environment(os.environ)
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _as_dict(report: TrainingReport) -> dict[str, Any]:
+    """The report by the names of the API's answer to a retraining."""
+    return {
+        "status": "success",
+        "model_version": report.version,
+        "metrics": {
+            "training_samples": report.training_samples,
+            "training_duration_seconds": round(report.training_duration_seconds, 3),
+            "validation_metrics": report.validation_metrics,
+        },
+    }
+
+
+def _told(report: TrainingReport) -> str:
+    rows = report.rows
+    left_out = {
+        "of unknown actions": rows.unknown_action,
+        "repeated": rows.duplicates,
+        "after the cut-off": rows.after_cutoff,
+    }
+    lines = [
+        f"Published model {report.version} in {report.training_duration_seconds:.1f} s.",
+        f"{rows.kept:,} of {rows.rows:,} interactions used: {rows.liked:,} likes, {rows.dismissed:,} dismissals"
+        + "".join(f"; {count:,} {what}" for what, count in left_out.items() if count)
+        + ".",
+    ]
+    if report.validation is not None:
+        lines.append(_table(report.validation))
+    return "\n".join(lines)
+
+
+def _table(validation: Validation) -> str:
+    """The arms' measures, one line each."""
+    how = "the last fifth by time" if validation.method == "time" else "a fifth of each person's likes"
+    people = next(iter(validation.arms.values())).users
+    measures = {name: metrics.as_dict() for name, metrics in validation.arms.items()}
+    columns = [name for name in next(iter(measures.values())) if not name.startswith("users")]
+    head = f"{'arm':<26}" + "".join(f"{name:>17}" for name in columns)
+    body = [f"{arm:<26}" + "".join(f"{of[name]:>17.4f}" for name in columns) for arm, of in measures.items()]
+    return "\n".join([f"Judged on {how}, {people:,} people:", head, *body])

@@ -1,0 +1,37 @@
+"""From a log of interactions to a model."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.collaborative import fit_neighbourhood
+from core.interactions import BuildReport, InteractionLog, build_preferences
+from core.model import Model, ModelSettings
+from core.popularity import fit_popularity
+from core.vocabulary import Vocabulary
+
+
+def fit_model(
+    version: str,
+    users: Vocabulary,
+    events: Vocabulary,
+    log: InteractionLog,
+    event_city: NDArray[np.int32],
+    event_created: NDArray[np.float64],
+    settings: ModelSettings,
+    cutoff: float,
+) -> tuple[Model, BuildReport]:
+    """Fit every arm on the rows of `log` up to `cutoff` (unix seconds); also what became of those rows."""
+    preferences, report = build_preferences(log, len(users), len(events), settings.preferences, cutoff)
+    popularity = fit_popularity(
+        log, len(events), event_city, event_created, settings.popularity, settings.preferences.weights, cutoff
+    )
+    model = Model(
+        version=version,
+        settings=settings,
+        users=users,
+        events=events,
+        preferences=preferences,
+        neighbourhood=fit_neighbourhood(preferences.liked, len(events), settings.collaborative),
+        popularity=popularity,
+    )
+    return model, report

@@ -1,0 +1,60 @@
+"""Rankings of many people by each arm, for measuring and for choosing."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.live_site import LiveSite
+from core.model import Model
+from core.recommender import Recommender
+from core.sparse import Pairs, Rows, row_columns
+
+#: From a model, rows of it, the open events uint8[events] and n to rankings int32[rows, n], -1 padded.
+RankMany = Callable[[Model, NDArray[np.int32], NDArray[np.uint8], int], NDArray[np.int32]]
+
+
+def _recommender(model: Model) -> Recommender:
+    live = LiveSite(
+        model.preferences.liked, model.neighbourhood, len(model.events), model.settings.collaborative
+    )
+    return Recommender(live, model.popularity)
+
+
+def _with_room(open_events: NDArray[np.uint8], room: int) -> NDArray[np.uint8]:
+    return np.concatenate((open_events, np.zeros(room - open_events.size, np.uint8)))
+
+
+def rank_control(
+    model: Model, users: NDArray[np.int32], open_events: NDArray[np.uint8], n: int
+) -> NDArray[np.int32]:
+    """The most popular open events that each person does not like yet."""
+    recommender = _recommender(model)
+    mask = _with_room(open_events, recommender.live.event_room)
+    ranked = np.full((users.size, n), -1, np.int32)
+    for line, user in enumerate(users.tolist()):
+        events = recommender.popular(mask, row_columns(model.preferences.liked, user), n).events
+        ranked[line, : len(events)] = events
+    return ranked
+
+
+def rank_collaborative(
+    model: Model, users: NDArray[np.int32], open_events: NDArray[np.uint8], n: int
+) -> NDArray[np.int32]:
+    """What each person's neighbourhood likes."""
+    recommender = _recommender(model)
+    return recommender.collaborative_many(users, _with_room(open_events, recommender.live.event_room), n)
+
+
+ARMS: Mapping[str, RankMany] = MappingProxyType(
+    {"control": rank_control, "collaborative_filtering": rank_collaborative}
+)
+
+
+def rows_of(rows: Rows | Pairs, users: NDArray[np.int32]) -> Pairs:
+    """The rows of some users, in their order, without weights."""
+    counts = np.diff(rows.indptr)[users]
+    indptr = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
+    positions = np.arange(indptr[-1]) + np.repeat(rows.indptr[users] - indptr[:-1], counts)
+    return Pairs(indptr, rows.indices[positions])
