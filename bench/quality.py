@@ -26,7 +26,7 @@ from core.evaluation import summarise
 from core.interactions import InteractionLog, Preferences
 from core.model import Model, ModelSettings
 from core.popularity import PopularitySettings, fit_popularity
-from core.sparse import Pairs, Rows, entry_rows
+from core.sparse import Rows, entry_rows, no_pairs
 from core.vocabulary import Vocabulary
 from training.ranking import ARMS, rows_of
 from training.tuning import tune_neighbourhood
@@ -115,15 +115,17 @@ def fit(train: Rows, n_events: int, settings: CollaborativeSettings) -> Model:
         ActionWeights(),
         0.0,
     )
-    dismissed = Pairs(np.zeros(train.n_rows + 1, np.int64), np.empty(0, np.int32))
+    nothing = no_pairs(train.n_rows)
     return Model(
         version="bench",
         settings=ModelSettings(collaborative=settings),
         users=users,
         events=events,
-        preferences=Preferences(train, dismissed),
+        preferences=Preferences(train, nothing),
         neighbourhood=fit_neighbourhood(train, n_events, settings),
         popularity=popularity,
+        saved=nothing,
+        hidden=nothing,
     )
 
 

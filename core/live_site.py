@@ -80,28 +80,33 @@ class _Side:
         return grown
 
     def row(self, row: int) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
-        """A row as it is now: columns and weights > 0; additions come last, newest first."""
+        """A row as it is now: columns and weights > 0; additions come last, newest first.
+
+        Copies, even where a view would do: the base may be read-only, and a kernel is compiled anew for arrays that
+        are, which must not happen in the middle of a request.
+        """
         start, stop = (
             (int(self.base.indptr[row]), int(self.base.indptr[row + 1])) if row < self.base.n_rows else (0, 0)
         )
-        columns, weights = self.base.indices[start:stop], self.base.weights[start:stop]
         links = []
         link = int(self.head[row])
         while link >= 0:
             links.append(link)
             link = int(self.following[link])
-        if links:
-            columns = np.concatenate((columns, self.added[links]))
-            weights = np.concatenate((weights, self.added_weights[links]))
-        if not weights.all():
-            columns, weights = columns[weights > 0], weights[weights > 0]
-        return columns, weights
+        columns = np.concatenate((self.base.indices[start:stop], self.added[links]))
+        weights = np.concatenate((self.base.weights[start:stop], self.added_weights[links]))
+        return (columns, weights) if weights.all() else (columns[weights > 0], weights[weights > 0])
 
 
 def _longer(array: NDArray[_Number], size: int, fill: float) -> NDArray[_Number]:
     longer = np.full(size, fill, array.dtype)
     longer[: array.size] = array
     return longer
+
+
+def _changed(mass: np.float32, change: int) -> float:
+    """A mass after a change in 1/255, computed in whole units, so that no number of changes makes it drift."""
+    return (round(float(mass) * 255.0) + change) / 255.0
 
 
 class LiveSite:
@@ -164,7 +169,8 @@ class LiveSite:
         return self.n_events - 1
 
     def preference(self, user: int, event: int) -> int:
-        """What a person's preference for an event is now, in 1/255; 0 for none."""
+        """What a person's preference for an event is now, in 1/255; 0 for none. IndexError as `set_preference`."""
+        self._check(user, event)
         return self._liked.get(user, event)
 
     @property
@@ -173,7 +179,11 @@ class LiveSite:
         return self._event_masses
 
     def liked(self, user: int) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
-        """What a person likes now: events int32[p], preferences uint8[p] in 1/255, > 0."""
+        """What a person likes now: events int32[p], preferences uint8[p] in 1/255, > 0, both copies.
+
+        Raises IndexError for a person who was not added.
+        """
+        self._check(user)
         return self._liked.row(user)
 
     def set_preference(self, user: int, event: int, weight: int) -> None:
@@ -181,26 +191,31 @@ class LiveSite:
 
         Raises IndexError for a user or event that was not added, ValueError for a weight out of range.
         """
-        if not (0 <= user < self.n_users and 0 <= event < self.n_events):
-            raise IndexError(f"user {user} or event {event} is not of this site")
+        self._check(user, event)
         if not 0 <= weight <= 255:
             raise ValueError(f"weight: expected 0 to 255, got {weight}")
-        change = (weight - self._liked.get(user, event)) / 255.0
-        if change == 0.0:
+        change = weight - self._liked.get(user, event)
+        if change == 0:
             return
         # A saver the cap left out of the model's postings joins them here: whoever acts now is worth a posting.
         grown = self._liked.put(user, event, weight)
         grown |= self._savers.put(event, user, weight)
-        self._user_masses[user] += change
-        self._event_masses[event] += change
+        self._user_masses[user] = _changed(self._user_masses[user], change)
+        self._event_masses[event] = _changed(self._event_masses[event], change)
         self._rescale(user, event)
         if grown:
             self._site = self._assemble()
 
     def forget_user(self, user: int) -> None:
-        """Take back everything a person likes; they leave every neighbourhood at once."""
+        """Take back everything a person likes; they leave every neighbourhood at once. IndexError as for `liked`."""
         for event in self.liked(user)[0]:
             self.set_preference(user, int(event), 0)
+
+    def _check(self, user: int, event: int | None = None) -> None:
+        if not 0 <= user < self.n_users:
+            raise IndexError(f"user {user} is not of this site")
+        if event is not None and not 0 <= event < self.n_events:
+            raise IndexError(f"event {event} is not of this site")
 
     def _rescale(self, user: int, event: int) -> None:
         settings = self.settings

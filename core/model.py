@@ -55,6 +55,8 @@ class Model:
     preferences: Preferences  #: rows users
     neighbourhood: Neighbourhood
     popularity: NDArray[np.float32]  #: [events], 0…1
+    saved: Pairs  #: rows users: what the site's own table of saves held, so that a save taken back is noticed
+    hidden: Pairs  #: likewise of hides
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The arrays of the model by the names they have in a bundle."""
@@ -66,6 +68,8 @@ class Model:
             **{f"liked_{name}": array for name, array in liked._asdict().items()},
             **{f"dismissed_{name}": array for name, array in dismissed._asdict().items()},
             **{f"savers_{name}": array for name, array in savers._asdict().items()},
+            **{f"saved_{name}": array for name, array in self.saved._asdict().items()},
+            **{f"hidden_{name}": array for name, array in self.hidden._asdict().items()},
         }
         return named | {
             "user_masses": user_masses,
@@ -99,6 +103,8 @@ def _assemble(bundle: Bundle) -> Model:
         preferences=Preferences(Rows(**group("liked")), Pairs(**group("dismissed"))),
         neighbourhood=Neighbourhood(Rows(**group("savers")), arrays["user_masses"], arrays["event_masses"]),
         popularity=arrays["popularity"],
+        saved=Pairs(**group("saved")),
+        hidden=Pairs(**group("hidden")),
     )
 
 
@@ -106,11 +112,14 @@ def _check(model: Model) -> None:
     n_users, n_events = len(model.users), len(model.events)
     liked, dismissed = model.preferences
     check_rows(liked, n_events)
-    check_pairs(dismissed, n_events)
+    for pairs in (dismissed, model.saved, model.hidden):
+        check_pairs(pairs, n_events)
     check_rows(model.neighbourhood.savers, n_users)
     sizes = {
         "liked": (liked.n_rows, n_users),
         "dismissed": (dismissed.n_rows, n_users),
+        "saved": (model.saved.n_rows, n_users),
+        "hidden": (model.hidden.n_rows, n_users),
         "savers": (model.neighbourhood.savers.n_rows, n_events),
     }
     vectors = {

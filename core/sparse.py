@@ -38,6 +38,11 @@ class Rows(NamedTuple):
         return self.indptr.size - 1
 
 
+def no_pairs(n_rows: int) -> Pairs:
+    """`n_rows` empty rows."""
+    return Pairs(np.zeros(n_rows + 1, np.int64), np.empty(0, np.int32))
+
+
 def check_rows(rows: Rows, n_columns: int) -> None:
     """Raise ValueError saying what is wrong with `rows` as a matrix of `n_columns` columns.
 

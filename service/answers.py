@@ -155,23 +155,23 @@ class FeedbackRecord(Struct):
     action: str
     context: dict[str, Any] | None
     recommendation_id: str | None
-    created_at: str
+    created_at: str | None
 
 
 class PredictionRecord(Struct):
     """One stored answer to a person: what was shown, from first to last position, and how it came about."""
 
     recommendation_id: str | None
-    model_version: str
-    variant: str
+    model_version: str | None
+    variant: str | None
     arm: str | None
     city: str | None
     event_ids: list[str] | None
     num_recommendations: int
-    latency_ms: float
+    latency_ms: float | None
     experiment_id: str | None
     is_exposure: bool
-    created_at: str
+    created_at: str | None
 
 
 class CachedRecord(Struct):
@@ -180,8 +180,8 @@ class CachedRecord(Struct):
     cache_key: str
     recommendations: Any
     model_version: str | None
-    created_at: str
-    expires_at: str
+    created_at: str | None
+    expires_at: str | None
 
 
 class UserDataAnswer(Struct):
@@ -195,8 +195,11 @@ class UserDataAnswer(Struct):
 
 
 class UserErasedAnswer(Struct):
-    """The person is erased; ``erased_rows`` is how many rows there were."""
+    """The person is erased; ``erased_rows`` is how many rows there were.
 
-    status: Literal["success"]
+    ``pending`` when the database is away: it forgets them as soon as it is back, this service at once.
+    """
+
+    status: Literal["success", "pending"]
     user_id: str
     erased_rows: int

@@ -1,25 +1,36 @@
 """The composition root: from settings and collaborators to the application. Nothing else builds anything."""
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version as distribution_version
+from typing import Any
 
 from aiohttp import web
 
+from service.cors import cors_middleware
 from service.docs_page import docs_routes
-from service.errors import error_middleware
+from service.errors import ConflictError, UnavailableError, error_middleware
 from service.identity import Credentials
 from service.live.keeper import Keeper
+from service.live.retention import Retention
 from service.metrics import Metrics, metrics_handler, metrics_middleware
 from service.models import ModelRegistry
 from service.openapi import ROUTES, build_openapi
+from service.routes.feedback import FeedbackRoutes
 from service.routes.operation import OperationRoutes
+from service.routes.people import PeopleRoutes
 from service.routes.recommendations import RecommendationRoutes
 from service.serving import Serving
 from service.settings import Settings
 from service.storage.database import Database
-
-KEEPER = web.AppKey("keeper", Keeper)
+from service.storage.draining import Drainer
+from service.storage.errors import StorageUnavailable
+from service.storage.queue import DurableQueue
+from service.storage.queue_entries import KeyReusedError, QueueFullError, QueueUnavailableError
+from service.storage.snapshot import SnapshotFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,36 +39,92 @@ class Collaborators:
 
     database: Database
     registry: ModelRegistry
+    queue: DurableQueue | None  #: None when its disk cannot be used: feedback is refused then, nothing else
+    snapshot: SnapshotFile | None  #: None where the database is a file of this machine itself
     clock: Callable[[], float]  #: unix seconds
 
 
-def build_app(settings: Settings, collaborators: Collaborators) -> web.Application:
+def build_app(settings: Settings, parts: Collaborators) -> web.Application:
     """The application of one process. Its lifetimes begin when the runner sets it up."""
     credentials = Credentials(settings.jwt_secret, settings.jwt_leeway_seconds, settings.api_key)
     serving, metrics = Serving(), Metrics()
-    keeper = Keeper(collaborators.database, collaborators.registry, serving, metrics, collaborators.clock)
-    recommendations = RecommendationRoutes(serving, settings, credentials, metrics, collaborators.clock)
-    operation = OperationRoutes(serving, keeper.readiness, collaborators.clock)
+    keeper = Keeper(
+        serving,
+        parts.registry,
+        parts.database,
+        parts.queue,
+        parts.snapshot,
+        metrics,
+        settings.poll_seconds,
+        parts.clock,
+    )
+    recommendations = RecommendationRoutes(serving, settings, credentials, metrics, parts.queue, parts.clock)
+    feedback = FeedbackRoutes(parts.queue, keeper, credentials, metrics, parts.clock)
+    people = PeopleRoutes(parts.database, parts.queue, keeper, credentials, parts.clock)
+    operation = OperationRoutes(serving, keeper.readiness, parts.clock)
 
     app = web.Application(
-        middlewares=[metrics_middleware(metrics), error_middleware()],
+        middlewares=[
+            metrics_middleware(metrics),
+            *([cors_middleware(settings.cors_origins)] if settings.cors_origins else []),
+            error_middleware(
+                {
+                    KeyReusedError: ConflictError,
+                    QueueFullError: UnavailableError,
+                    QueueUnavailableError: UnavailableError,
+                    StorageUnavailable: UnavailableError,
+                }
+            ),
+        ],
         client_max_size=settings.max_body_bytes,
     )
-    app[KEEPER] = keeper
-    app.cleanup_ctx.append(_keeping)
     app.add_routes(
         [
             web.post("/v1/recommendations", recommendations.recommend),
+            web.post("/v1/feedback", feedback.record),
+            web.post("/v1/feedback/batch", feedback.record_batch),
             web.get("/v1/model/info", operation.model_info),
+            web.get("/v1/users/{user_id}/data", people.export),
+            web.delete("/v1/users/{user_id}", people.erase),
             web.get("/health", operation.health),
             web.get("/ready", operation.ready),
             web.get("/metrics", metrics_handler(metrics)),
             *docs_routes(build_openapi(ROUTES, distribution_version("whatsthecraic-ml"))),
         ]
     )
+    app.cleanup_ctx.append(_for_life(keeper.running))
+    if parts.queue is not None:
+        metrics.watch(
+            "exposures_lost", "Answers whose exposure could not be kept", lambda: parts.queue.exposures_lost
+        )
+        app.cleanup_ctx.append(_in_background(Drainer(parts.queue, parts.database).run))
+    retention = Retention(parts.database, settings.prediction_retention_days, parts.clock)
+    app.cleanup_ctx.append(_in_background(retention.run))
     return app
 
 
-async def _keeping(app: web.Application) -> AsyncIterator[None]:
-    async with app[KEEPER].running():
-        yield
+def _for_life(
+    running: Callable[[], AbstractAsyncContextManager[None]],
+) -> Callable[[web.Application], AsyncIterator[None]]:
+    async def context(app: web.Application) -> AsyncIterator[None]:
+        async with running():
+            yield
+
+    return context
+
+
+def _in_background(
+    work: Callable[[], Coroutine[Any, Any, None]],
+) -> Callable[[web.Application], AsyncIterator[None]]:
+    """A task that runs as long as the application does."""
+
+    @asynccontextmanager
+    async def running() -> AsyncIterator[None]:
+        task = asyncio.create_task(work())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    return _for_life(running)

@@ -327,6 +327,7 @@ ROUTES: tuple[Route, ...] = (
             answers.UserErasedAnswer,
             {"status": "success", "user_id": "42", "erased_rows": 15},
         ),
+        also_with=(202,),
         errors=(400, 401, 403, 500, 503),
         parameters=(_USER_ID,),
         access="required",

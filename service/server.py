@@ -16,6 +16,9 @@ from service.app import Collaborators, build_app
 from service.database import open_configured_database
 from service.models import ModelRegistry
 from service.settings import Settings
+from service.storage.errors import StorageUnavailable
+from service.storage.queue import DurableQueue, QueueSettings, open_queue
+from service.storage.snapshot import SnapshotFile
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +45,9 @@ async def _serve_one(settings: Settings) -> None:
         loop.add_signal_handler(signal_number, stop.set)
     database = await open_configured_database(settings)
     registry = ModelRegistry(settings.models_directory)
-    app = build_app(settings, Collaborators(database, registry, time.time))
+    queue = await _open_queue(settings)
+    snapshot = SnapshotFile(settings.craic_home / "snapshot.db") if settings.uses_mysql else None
+    app = build_app(settings, Collaborators(database, registry, queue, snapshot, time.time))
     runner = web.AppRunner(
         app,
         access_log=None,
@@ -57,7 +62,21 @@ async def _serve_one(settings: Settings) -> None:
         await stop.wait()
     finally:
         await runner.cleanup()
+        if queue is not None:
+            await queue.close()
         await database.close()
+
+
+async def _open_queue(settings: Settings) -> DurableQueue | None:
+    """The durable queue; without it, as on a full disk, recommendations are served and feedback is refused."""
+    try:
+        settings.craic_home.mkdir(parents=True, exist_ok=True)
+        return await open_queue(
+            QueueSettings(settings.craic_home, max_bytes=settings.queue_max_megabytes * 2**20)
+        )
+    except (StorageUnavailable, OSError) as error:
+        logger.error("feedback cannot be taken: %s", error)
+        return None
 
 
 def _listen(settings: Settings) -> socket.socket:

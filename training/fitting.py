@@ -7,6 +7,7 @@ from core.collaborative import fit_neighbourhood
 from core.interactions import BuildReport, InteractionLog, build_preferences
 from core.model import Model, ModelSettings
 from core.popularity import fit_popularity
+from core.sparse import no_pairs
 from core.vocabulary import Vocabulary
 
 
@@ -33,5 +34,7 @@ def fit_model(
         preferences=preferences,
         neighbourhood=fit_neighbourhood(preferences.liked, len(events), settings.collaborative),
         popularity=popularity,
+        saved=no_pairs(len(users)),
+        hidden=no_pairs(len(users)),
     )
     return model, report

@@ -1,7 +1,7 @@
 """A training from end to end: snapshot, fit, validate, bundle, pointer. A failure anywhere leaves the old model."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any
@@ -76,6 +76,7 @@ async def train(
     validation = validate(snapshot, settings, seed)
     report = TrainingReport(version, rows.kept, perf_counter() - started, rows, validation)
     progress(f"publishing {version}")
+    model = replace(model, saved=snapshot.saved, hidden=snapshot.hidden)
     write_bundle(registry.path(version), model.arrays(), _facts(model, snapshot, report))
     registry.publish(version)
     return report
@@ -87,6 +88,8 @@ def _facts(model: Model, snapshot: Snapshot, report: TrainingReport) -> dict[str
         "version": model.version,
         "trained_at": snapshot.cutoff,
         "cutoff": snapshot.cutoff,
+        "last_feedback_id": snapshot.last_feedback_id,
+        "fingerprints": snapshot.fingerprints,
         "settings": model.settings.as_dict(),
         "counts": {"users": len(model.users), "events": len(model.events), **asdict(report.rows)},
         "training_samples": report.training_samples,

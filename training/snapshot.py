@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 
 from core.actions import action_from_name
 from core.interactions import InteractionLog
+from core.sparse import Pairs
 from core.vocabulary import Vocabulary
 from service.live.cities import city_key
 from service.storage.database import Database
+from service.storage.queries.changes import last_feedback_id, pair_fingerprints
 from service.storage.queries.events import stream_events
-from service.storage.queries.interactions import stream_interactions
+from service.storage.queries.interactions import stream_feedback, stream_pairs
+from service.storage.queries.pair_tables import HIDDEN, SAVED
 from service.storage.times import UNKNOWN_TIME
 
 _NOWHERE = -1
@@ -31,6 +34,10 @@ class Snapshot:
     users: Vocabulary
     events: Vocabulary
     log: InteractionLog
+    saved: Pairs  #: what user_saved_events held
+    hidden: Pairs  #: what user_hidden_events held
+    fingerprints: dict[str, dict[int, tuple[int, int]]]  #: of those tables: by name and bucket, (count, checksum)
+    last_feedback_id: int  #: the greatest id in ml_feedback when the reading began
     event_city: NDArray[np.int32]  #: number of the city, -1 unknown
     event_created: NDArray[np.float64]  #: unix seconds, NaN unknown
     event_starts: NDArray[np.float64]  #: unix seconds, NaN for an event that is no longer listed
@@ -60,8 +67,20 @@ async def take_snapshot(
             events[event.event_id]
             event_facts.append((city, created, float(event.start_time)))
         progress(len(batch.events))
-    users, log = _Numbering(), _Columns()
-    async for rows in stream_interactions(database, cutoff):
+    users, log, tables = _Numbering(), _Columns(), {}
+    last_feedback = await last_feedback_id(database)
+    for table in (SAVED, HIDDEN):
+        start = len(log)
+        async for rows in stream_pairs(database, table, cutoff):
+            log.extend(rows, users, events)
+            progress(len(rows))
+        tables[table.name] = log.pairs(start)
+    fingerprints = {
+        table.name: {bucket: (of.count, of.checksum) for bucket, of in prints.items()}
+        for table in (SAVED, HIDDEN)
+        if (prints := await pair_fingerprints(database, table))
+    }
+    async for rows in stream_feedback(database, cutoff):
         log.extend(rows, users, events)
         progress(len(rows))
     event_facts += [(_NOWHERE, np.nan, np.nan)] * (len(events) - len(event_facts))
@@ -73,10 +92,21 @@ async def take_snapshot(
         users=Vocabulary.from_ids(users),
         events=Vocabulary.from_ids(events),
         log=log.finish(),
+        saved=_by_user(*tables[SAVED.name], len(users)),
+        hidden=_by_user(*tables[HIDDEN.name], len(users)),
+        fingerprints=fingerprints,
+        last_feedback_id=last_feedback,
         event_city=np.array(city_column, np.int32),
         event_created=np.array(created_column, np.float64),
         event_starts=np.array(start_column, np.float64),
     )
+
+
+def _by_user(users: NDArray[np.int32], events: NDArray[np.int32], n_users: int) -> Pairs:
+    """Pairs without repeats, as rows of events."""
+    order = np.lexsort((events, users))
+    counts = np.bincount(users, minlength=n_users)
+    return Pairs(np.concatenate(([0], np.cumsum(counts))).astype(np.int64), events[order])
 
 
 class _Columns:
@@ -86,6 +116,13 @@ class _Columns:
         self._users, self._events = array("i"), array("i")
         self._actions, self._times = array("b"), array("d")
         self._codes: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._users)
+
+    def pairs(self, start: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """The users and events of the rows from `start` on."""
+        return np.array(self._users[start:], np.int32), np.array(self._events[start:], np.int32)
 
     def extend(
         self, rows: list[tuple[str, str, str, int]], users: dict[str, int], events: dict[str, int]

@@ -20,7 +20,7 @@ def inverse_norms(indptr: NDArray[np.int64], weights: NDArray[np.uint8]) -> NDAr
     """float32[n]: 1 / √Σ weight² of each row, 0 for an empty one."""
     inverse = np.zeros(indptr.size - 1, np.float32)
     for row in range(inverse.size):
-        squares = 0
+        squares = np.int64(0)
         for position in range(indptr[row], indptr[row + 1]):
             squares += np.int64(weights[position]) * np.int64(weights[position])
         if squares > 0:

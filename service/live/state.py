@@ -3,7 +3,7 @@
 All of it belongs to the thread of the event loop: requests read it and changes are applied between requests.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,11 +36,12 @@ class LiveState:
         self.recommender = Recommender(self.live, model.popularity)
         self._new_users: dict[str, int] = {}
         self._new_events: dict[str, int] = {}
-        self._new_event_ids: list[str] = []
+        self._event_ids = list(model.events)
+        self._n_rated = len(model.events)
         #: row -> event -> how the pair stands, for pairs acted on since the training
         self._since: dict[int, dict[int, PairState]] = {}
         self.catalogue = Catalogue(self.live.event_room)
-        for index, event_id in enumerate(model.events):
+        for index, event_id in enumerate(self._event_ids):
             self.catalogue.name(index, event_id)
 
     @property
@@ -58,10 +59,10 @@ class LiveState:
         index = self.model.events.index_of(event_id)
         return index if index >= 0 else self._new_events.get(event_id, -1)
 
-    def event_id(self, index: int) -> str:
-        """The id of an event by its index."""
-        known = len(self.model.events)
-        return self.model.events.id_at(index) if index < known else self._new_event_ids[index - known]
+    @property
+    def event_ids(self) -> Sequence[str]:
+        """The ids of all events by their index."""
+        return self._event_ids
 
     def profile(self, user_id: str | None, also_excluded: Iterable[str] = ()) -> Profile:
         """What a person likes, and what must not be shown to them: all they acted on, and `also_excluded`."""
@@ -97,12 +98,9 @@ class LiveState:
         self._since[row] = {int(event): UNTOUCHED for event in dismissed}
 
     def put_events(self, events: Iterable[EventRow]) -> None:
-        """Add events to the catalogue, or replace what it knows of them."""
-        known = self.live.n_events
+        """Add events to the catalogue, or replace what it knows of them. `rate_new_events` comes after the last."""
         for event in events:
             self.catalogue.put(self._ensure_event(event.event_id), event)
-        if self.live.n_events > known:
-            self._rate_new_events()
 
     def close_events(self, event_ids: Iterable[str]) -> None:
         """Take events out of all answers that the site has deleted."""
@@ -110,9 +108,12 @@ class LiveState:
             if (index := self.event_index(event_id)) >= 0:
                 self.catalogue.close(index)
 
-    def _rate_new_events(self) -> None:
+    def rate_new_events(self) -> None:
         """Start events that the model never saw at the mean popularity in their city, or of all where it is new."""
         n_known = len(self.model.events)
+        if self._n_rated == self.live.n_events:
+            return
+        self._n_rated = self.live.n_events
         popularity = self.model.popularity.astype(np.float64)
         city = self.catalogue.cities[: self.live.n_events] - NOWHERE  # 0 where there is none
         sums, counts = (
@@ -133,7 +134,7 @@ class LiveState:
         index = self.event_index(event_id)
         if index < 0:
             index = self._new_events[event_id] = self.live.add_event()
-            self._new_event_ids.append(event_id)
+            self._event_ids.append(event_id)
             self.catalogue.ensure_room(self.live.event_room)
             self.catalogue.name(index, event_id)
         return index

@@ -2,13 +2,12 @@
 
 from collections.abc import Callable
 
-import msgspec
-import orjson
 from aiohttp import web
 
 from service.answers import HealthAnswer, ModelInfoAnswer, ReadyAnswer
 from service.live.event import iso
 from service.recommending.arms import ARMS
+from service.routes.json import json_answer
 from service.serving import Serving
 
 
@@ -26,18 +25,20 @@ class OperationRoutes:
         """Whether the process is alive."""
         state = self._serving.current
         version = state.version if state else None
-        return _json(HealthAnswer("healthy", "ml-service", version, state is not None, iso(self._clock())))
+        return json_answer(
+            HealthAnswer("healthy", "ml-service", version, state is not None, iso(self._clock()))
+        )
 
     async def ready(self, request: web.Request) -> web.Response:
         """Whether the process should get traffic: 200, or 503 with what is missing."""
         answer = self._readiness()
-        return _json(answer, 200 if answer.status == "ready" else 503)
+        return json_answer(answer, 200 if answer.status == "ready" else 503)
 
     async def model_info(self, request: web.Request) -> web.Response:
         """The model in use and what this process has answered with it."""
         serving = self._serving
         version, facts = serving.state.version, serving.facts
-        return _json(
+        return json_answer(
             ModelInfoAnswer(
                 model_version=version,
                 last_trained=iso(facts["trained_at"]),
@@ -49,8 +50,3 @@ class OperationRoutes:
                 avg_latency_ms=serving.latency_ms / serving.answers if serving.answers else 0.0,
             )
         )
-
-
-def _json(answer: msgspec.Struct, status: int = 200) -> web.Response:
-    body = orjson.dumps(msgspec.to_builtins(answer))
-    return web.Response(body=body, status=status, content_type="application/json")

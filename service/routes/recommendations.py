@@ -7,13 +7,16 @@ from aiohttp import web
 
 from service.errors import BadRequestError
 from service.identity import Credentials, subject_of
+from service.live.state import LiveState
 from service.metrics import Metrics
 from service.recommending.arms import ARMS
-from service.recommending.asking import Question, answer_question
+from service.recommending.asking import Question, Reply, answer_question
 from service.recommending.encoding import Encoder
 from service.routes.bodies import read_body
 from service.serving import Serving
 from service.settings import Settings
+from service.storage.queue import DurableQueue
+from service.storage.queue_entries import ExposureEntry
 from service.wire import RecommendationRequest, decode
 
 
@@ -26,12 +29,14 @@ class RecommendationRoutes:
         settings: Settings,
         credentials: Credentials,
         metrics: Metrics,
+        queue: DurableQueue | None,
         clock: Callable[[], float],
     ) -> None:
         self._serving = serving
         self._settings = settings
         self._credentials = credentials
         self._metrics = metrics
+        self._queue = queue
         self._clock = clock
         self._encoder = Encoder()
 
@@ -48,7 +53,9 @@ class RecommendationRoutes:
             variant=self._variant(body.variant),
             exclude_event_ids=tuple(body.exclude_event_ids),
         )
-        reply = answer_question(state, self._encoder, question, self._clock(), started)
+        now = self._clock()
+        reply = answer_question(state, self._encoder, question, now, started)
+        self._expose(state, question, reply, now, is_exposure=body.variant is None)
         self._serving.count(reply.latency_ms)
         self._metrics.count_answer(state.version, question.variant)
         personal, filled = reply.n_personal, len(reply.events) - reply.n_personal
@@ -59,6 +66,30 @@ class RecommendationRoutes:
         if filled:
             self._metrics.count_recommended(state.version, question.variant, "popularity", filled)
         return web.Response(body=reply.body, content_type="application/json")
+
+    def _expose(
+        self, state: LiveState, question: Question, reply: Reply, now: float, *, is_exposure: bool
+    ) -> None:
+        """Hand over who was shown what; it is stored in batches, after the answer.
+
+        An answer of a variant that the caller named is a test, not an exposure.
+        """
+        if self._queue is None:
+            return
+        exposure = ExposureEntry(
+            recommendation_id=reply.recommendation_id,
+            user_id=question.user_id,
+            model_version=state.version,
+            variant=question.variant,
+            arm=question.variant,
+            city=question.city,
+            event_ids=tuple([state.event_ids[event] for event in reply.events]),
+            latency_ms=reply.latency_ms,
+            experiment_id=None,
+            is_exposure=is_exposure,
+            created_at=now,
+        )
+        self._queue.put_exposures([exposure])
 
     def _limit(self, asked: int | None) -> int:
         if asked is None:

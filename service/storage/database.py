@@ -84,6 +84,10 @@ class Database(Session, Protocol):
         """
         ...
 
+    async def change_mark(self) -> int | None:
+        """A number that stays the same while nobody else changes the database; None where none tells that."""
+        ...
+
     async def close(self) -> None:
         """Close every connection. Nothing can be run afterwards."""
         ...

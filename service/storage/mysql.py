@@ -34,6 +34,9 @@ class MySQLDatabase:
     def transaction(self) -> AbstractAsyncContextManager[Session]:
         return self._transaction()
 
+    async def change_mark(self) -> int | None:
+        return None
+
     async def close(self) -> None:
         await self._pool.close()
 

@@ -57,6 +57,7 @@ class SQLiteDatabase:
         # Held through a transaction: the connection is shared, so another task's statement would become part
         # of it.
         self._turn = asyncio.Lock()
+        self._closed = False
 
     async def connect(self, busy_seconds: float) -> None:
         await self._in_thread(self._connect, busy_seconds)
@@ -76,10 +77,17 @@ class SQLiteDatabase:
     def transaction(self) -> AbstractAsyncContextManager[Session]:
         return self._transaction()
 
+    async def change_mark(self) -> int | None:
+        async with self._turn:
+            [(version,)] = await self._in_thread(self._fetch_in_thread, "PRAGMA data_version", ())
+            return int(version)
+
     async def close(self) -> None:
         async with self._turn:
-            await self._in_thread(self._close)
-            self._thread.shutdown(wait=False)
+            if not self._closed:
+                await self._in_thread(self._close)
+                self._closed = True
+                self._thread.shutdown(wait=False)
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[Session]:
@@ -91,7 +99,8 @@ class SQLiteDatabase:
                 await self._in_thread(self._execute_in_thread, "COMMIT")
             except BaseException:
                 # Not awaited: a cancelled task could be cancelled again here. The one thread keeps the order.
-                self._thread.submit(self._roll_back)
+                if not self._closed:
+                    self._thread.submit(self._roll_back)
                 raise
 
     async def _fetch(self, statement: Statement, params: Sequence[Any]) -> list[Row]:
@@ -104,6 +113,8 @@ class SQLiteDatabase:
         return await self._in_thread(self._execute_many_in_thread, self.dialect.render(statement), rows)
 
     async def _in_thread(self, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        if self._closed:
+            raise StorageUnavailable(f"{self._path}: the database is closed")
         try:
             return await asyncio.wrap_future(self._thread.submit(call, *args, **kwargs))
         except (sqlite3.Error, OSError) as error:
@@ -119,7 +130,7 @@ class SQLiteDatabase:
 
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
-            raise StorageUnavailable(f"{self._path}: the database is closed")
+            raise StorageUnavailable(f"{self._path}: the database is not open")
         return self._connection
 
     def _fetch_in_thread(self, sql: str, params: Sequence[Any]) -> list[Row]:

@@ -28,25 +28,30 @@ PAIR_FINGERPRINTS = Statement(
     " GROUP BY {integer:user_id} {div} 256"
 )
 FEEDBACK_AFTER = Statement(
-    "SELECT id, user_id, event_id, action, COALESCE({epoch:created_at}, 0) FROM ml_feedback AS t WHERE id > ?"
+    "SELECT id, user_id, event_id, action, COALESCE({epoch:created_at}, 0), idempotency_key"
+    " FROM ml_feedback AS t WHERE id > ?"
     " AND NOT EXISTS (SELECT 1 FROM ml_erased_users AS e WHERE e.user_id = t.user_id"
     " AND {epoch:e.erased_at} >= COALESCE({epoch:t.created_at}, 0)) ORDER BY id LIMIT ?"
 )
 LAST_FEEDBACK_ID = Statement("SELECT COALESCE(MAX(id), 0) FROM ml_feedback")
 SERVER_TIME = Statement("SELECT {epoch:CURRENT_TIMESTAMP}")
 
-_USERS_IN_BUCKET = 256  # as in PAIR_FINGERPRINTS
+USERS_IN_BUCKET = 256  # as in PAIR_FINGERPRINTS
 
 
 @dataclass(frozen=True, slots=True)
 class FeedbackRow:
-    """One recorded action; a greater `id` was recorded later. `at` in seconds since 1970."""
+    """One recorded action; a greater `id` was recorded later. `at` in seconds since 1970.
+
+    `key` is its idempotency key, None for a row that another program wrote.
+    """
 
     id: int
     user_id: str
     event_id: str
     action: str
     at: int
+    key: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,7 @@ async def pair_fingerprints(session: Session, table: PairTable) -> dict[int, Buc
 
 async def pairs_in_bucket(session: Session, table: PairTable, bucket: int) -> list[TimedPair]:
     """All pairs of the users of one bucket."""
-    return await session.fetch(table.fill(PAIRS_IN_BUCKET), _bounds(bucket))
+    return await session.fetch(table.fill(PAIRS_IN_BUCKET), bounds_of(bucket))
 
 
 async def feedback_after(session: Session, after_id: int, limit: int = 10_000) -> list[FeedbackRow]:
@@ -92,7 +97,7 @@ async def server_time(session: Session) -> int:
     return int((await session.fetch(SERVER_TIME))[0][0])
 
 
-def _bounds(bucket: int) -> tuple[int, int]:
+def bounds_of(bucket: int) -> tuple[int, int]:
     """The least and the greatest id that truncate to `bucket`; an id that is no number is in bucket 0."""
-    nearest, others = bucket * _USERS_IN_BUCKET, _USERS_IN_BUCKET - 1
+    nearest, others = bucket * USERS_IN_BUCKET, USERS_IN_BUCKET - 1
     return (nearest - (others if bucket <= 0 else 0), nearest + (others if bucket >= 0 else 0))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from service.storage.database import Database, Session
 from service.storage.dialect import Statement
 from service.storage.queries.pages import PAGE_ROWS, read_pages
-from service.storage.queries.pair_tables import HIDDEN, SAVED
+from service.storage.queries.pair_tables import HIDDEN, SAVED, PairTable
 
 #: user id, event id, action, seconds since 1970 (`UNKNOWN_TIME` when nobody knows).
 Interaction = tuple[str, str, str, int]
@@ -37,6 +37,11 @@ COUNT_ROWS = Statement(
     " (SELECT COUNT(*) FROM user_hidden_events), (SELECT COUNT(*) FROM ml_feedback)"
 )
 
+SOMEBODY = Statement(
+    "SELECT user_id FROM (SELECT user_id, id FROM ml_feedback ORDER BY id DESC LIMIT 5000) AS latest"
+    " GROUP BY user_id ORDER BY COUNT(*) DESC, user_id LIMIT 1"
+)
+
 
 @dataclass(frozen=True)
 class RowCounts:
@@ -61,11 +66,27 @@ async def stream_interactions(
     most `page_rows`. An action is as it was stored; one that nobody knows is the reader's to count and leave
     out.
     """
-    start = db.dialect.before_first_id
     for table in (SAVED, HIDDEN):
-        statement, first = table.fill(TRAINING_PAIRS), (start, start, start, until)
-        async for rows in read_pages(db, statement, first, lambda row: (row[0], *row[:2], until), page_rows):
+        async for rows in stream_pairs(db, table, until, page_rows):
             yield rows
+    async for rows in stream_feedback(db, until, page_rows):
+        yield rows
+
+
+async def stream_pairs(
+    db: Database, table: PairTable, until: int, page_rows: int = PAGE_ROWS
+) -> AsyncIterator[list[Interaction]]:
+    """The rows of one of the site's tables, as `stream_interactions`."""
+    start = db.dialect.before_first_id
+    statement, first = table.fill(TRAINING_PAIRS), (start, start, start, until)
+    async for rows in read_pages(db, statement, first, lambda row: (row[0], *row[:2], until), page_rows):
+        yield rows
+
+
+async def stream_feedback(
+    db: Database, until: int, page_rows: int = PAGE_ROWS
+) -> AsyncIterator[list[Interaction]]:
+    """The feedback given through this service, as `stream_interactions`."""
     async for rows in read_pages(db, TRAINING_FEEDBACK, (0, until), lambda row: (row[4], until), page_rows):
         yield [row[:4] for row in rows]
 
@@ -74,3 +95,9 @@ async def count_rows(session: Session) -> RowCounts:
     """The size of the tables that a training reads. A scan of each: not for every request."""
     [(events, saves, hides, feedback)] = await session.fetch(COUNT_ROWS)
     return RowCounts(events, saves, hides, feedback)
+
+
+async def somebody(session: Session) -> str | None:
+    """The id of a person who did a lot lately, to try things with; None when nobody did anything."""
+    found = await session.fetch(SOMEBODY)
+    return found[0][0] if found else None

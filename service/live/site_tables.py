@@ -1,0 +1,121 @@
+"""What one of the site's tables of pairs held when it was last looked at, to notice rows that are gone.
+
+Un-saving deletes a row and leaves no trace. So the pairs that were seen are kept, those a model was trained on in the
+model's own arrays, and the database is asked for a fingerprint of each bucket of users now and then
+(`service.storage.queries.changes`): where it is not the one expected, that bucket is read again and compared.
+"""
+
+import zlib
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.sparse import Pairs, row_columns
+from core.vocabulary import Vocabulary
+from service.storage.queries.changes import USERS_IN_BUCKET, BucketFingerprint, bounds_of
+
+_EMPTY = BucketFingerprint(0, 0)
+
+#: user id, event id
+Pair = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class BucketDifference:
+    """How a bucket differs from what was known of it."""
+
+    added: Set[Pair]
+    removed: Set[Pair]
+
+
+class SiteTable:
+    """The known pairs of one table: a model's, and what changed since."""
+
+    def __init__(
+        self,
+        base: Pairs,
+        users: Vocabulary,
+        events: Vocabulary,
+        fingerprints: Mapping[int, BucketFingerprint],
+    ) -> None:
+        self._base = base
+        self._users = users
+        self._events = events
+        self._since: dict[Pair, bool] = {}  # pairs known to be there, or known to be gone, unlike in the base
+        self._expected = dict(fingerprints)
+
+    def add(self, user_id: str, event_id: str) -> None:
+        """A row was seen. One that is new changes what its bucket's fingerprint is expected to be."""
+        pair = (user_id, event_id)
+        if self._holds(pair):
+            return
+        self._since[pair] = True
+        bucket = bucket_of(user_id)
+        before = self._expected.get(bucket, _EMPTY)
+        self._expected[bucket] = BucketFingerprint(before.count + 1, before.checksum + checksum_of(pair))
+
+    def unexpected(self, fingerprints: Mapping[int, BucketFingerprint]) -> list[int]:
+        """The buckets whose fingerprint is not the expected one, among them those that are gone."""
+        buckets = sorted(self._expected.keys() | fingerprints.keys())
+        return [
+            bucket
+            for bucket in buckets
+            if fingerprints.get(bucket, _EMPTY) != self._expected.get(bucket, _EMPTY)
+        ]
+
+    def replace(
+        self, bucket: int, current: Set[Pair], fingerprint: BucketFingerprint | None
+    ) -> BucketDifference:
+        """Take `current` as all pairs of a bucket, under the fingerprint the database gave for it."""
+        known = set(self._known(bucket))
+        difference = BucketDifference(current - known, known - current)
+        self._since.update(dict.fromkeys(difference.added, True))
+        self._since.update(dict.fromkeys(difference.removed, False))
+        self._expected[bucket] = fingerprint or _EMPTY
+        return difference
+
+    def _holds(self, pair: Pair) -> bool:
+        known = self._since.get(pair)
+        if known is not None:
+            return known
+        row, event = self._users.index_of(pair[0]), self._events.index_of(pair[1])
+        if row < 0 or event < 0:
+            return False
+        columns = row_columns(self._base, row)
+        place = int(np.searchsorted(columns, event))
+        return place < columns.size and int(columns[place]) == event
+
+    def _known(self, bucket: int) -> Iterator[Pair]:
+        for user_id, row in self._people(bucket):
+            for event in row_columns(self._base, row).tolist():
+                pair = (user_id, self._events.id_at(event))
+                if self._since.get(pair, True):
+                    yield pair
+        for pair, there in self._since.items():
+            if there and bucket_of(pair[0]) == bucket:
+                yield pair
+
+    def _people(self, bucket: int) -> Iterator[tuple[str, int]]:
+        low, high = bounds_of(bucket)
+        for number in range(low, high + 1):
+            if (row := self._users.index_of(str(number))) >= 0:
+                yield str(number), row
+        if bucket == 0:  # ids that are no number are there too
+            for row, user_id in enumerate(self._users):
+                if not user_id.removeprefix("-").isdigit():
+                    yield user_id, row
+
+
+def bucket_of(user_id: str) -> int:
+    """The bucket that the database counts a user in: the id over 256, truncated; 0 when it is no number."""
+    try:
+        number = int(user_id)
+    except ValueError:
+        return 0
+    return abs(number) // USERS_IN_BUCKET * (1 if number >= 0 else -1)
+
+
+def checksum_of(pair: Pair) -> int:
+    """The database's checksum of one row: CRC-32 of "user,event"."""
+    return zlib.crc32(f"{pair[0]},{pair[1]}".encode())

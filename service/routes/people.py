@@ -1,0 +1,170 @@
+"""GET /v1/users/{user_id}/data and DELETE /v1/users/{user_id}: a person's rights over what is kept of them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from service.answers import CachedRecord, FeedbackRecord, PredictionRecord, UserDataAnswer, UserErasedAnswer
+from service.errors import BadRequestError, UnavailableError
+from service.identity import Credentials, require_self_or_admin
+from service.live.event import iso
+from service.live.keeper import Keeper
+from service.routes.json import json_answer
+from service.storage.database import Database
+from service.storage.errors import StorageUnavailable
+from service.storage.queries.privacy import UserData, erase_user, export_user
+from service.storage.queue import DurableQueue
+from service.storage.queue_entries import QueuedUserData
+
+_LONGEST_ID = 255
+
+
+class PeopleRoutes:
+    """The handlers with what they need."""
+
+    def __init__(
+        self,
+        database: Database,
+        queue: DurableQueue | None,
+        keeper: Keeper,
+        credentials: Credentials,
+        clock: Callable[[], float],
+    ) -> None:
+        self._database = database
+        self._queue = queue
+        self._keeper = keeper
+        self._credentials = credentials
+        self._clock = clock
+
+    async def export(self, request: web.Request) -> web.Response:
+        """Everything this service owns about a person, from the database and from what still waits for it."""
+        user_id = self._allowed(request)
+        queue = self._working_queue()
+        waiting = await queue.export_user(user_id)
+        stored = await export_user(self._database, user_id)
+        answer = UserDataAnswer(
+            user_id=user_id,
+            feedback=[*map(_stored_feedback, stored.feedback), *_waiting_feedback(waiting)],
+            predictions=[*map(_stored_prediction, stored.predictions), *_waiting_predictions(waiting)],
+            cached=[_cached(row) for row in stored.cached],
+            erased_at=_last_erased(stored, waiting),
+        )
+        return json_answer(answer)
+
+    async def erase(self, request: web.Request) -> web.Response:
+        """Erase a person: at once here and in the queue; in the database at once, or as soon as it is back."""
+        user_id = self._allowed(request)
+        now = int(self._clock())
+        rows = await self._working_queue().erase_user(user_id)
+        await self._keeper.forget(user_id, now)
+        erased = rows.waiting_feedback + rows.exposures + rows.refused
+        try:
+            erased += await erase_user(self._database, user_id, now)
+        except StorageUnavailable:
+            # The queue remembers, and tells the database when it is back (service.storage.draining).
+            return json_answer(UserErasedAnswer("pending", user_id, erased), status=202)
+        return json_answer(UserErasedAnswer("success", user_id, erased))
+
+    def _allowed(self, request: web.Request) -> str:
+        user_id = request.match_info["user_id"]
+        if not 1 <= len(user_id) <= _LONGEST_ID or not user_id.isprintable():
+            raise BadRequestError(f"user_id: expected 1 to {_LONGEST_ID} printable characters")
+        require_self_or_admin(request.headers, request.remote, user_id, self._credentials)
+        return user_id
+
+    def _working_queue(self) -> DurableQueue:
+        if self._queue is None:
+            raise UnavailableError(
+                "The disk of this service does not answer; nothing was done", retry_after=5
+            )
+        return self._queue
+
+
+def _stored_feedback(row: dict[str, Any]) -> FeedbackRecord:
+    return FeedbackRecord(
+        event_id=row["event_id"],
+        action=row["action"],
+        context=_json_or_none(row["context"]),
+        recommendation_id=row["recommendation_id"],
+        created_at=_time(row["created_at"]),
+    )
+
+
+def _waiting_feedback(waiting: QueuedUserData) -> list[FeedbackRecord]:
+    """Feedback that the database does not have yet."""
+    return [
+        FeedbackRecord(
+            event_id=row.entry.event_id,
+            action=row.entry.action,
+            context=_json_or_none(row.entry.context),
+            recommendation_id=row.entry.recommendation_id,
+            created_at=iso(row.entry.recorded_at),
+        )
+        for row in waiting.feedback
+        if not row.drained
+    ]
+
+
+def _stored_prediction(row: dict[str, Any]) -> PredictionRecord:
+    return PredictionRecord(
+        recommendation_id=row["recommendation_id"],
+        model_version=row["model_version"],
+        variant=row["variant"],
+        arm=row["arm"],
+        city=row["city"],
+        event_ids=_json_or_none(row["event_ids"]),
+        num_recommendations=row["num_recommendations"],
+        latency_ms=row["latency_ms"],
+        experiment_id=row["experiment_id"],
+        is_exposure=bool(row["is_exposure"]),
+        created_at=_time(row["created_at"]),
+    )
+
+
+def _waiting_predictions(waiting: QueuedUserData) -> list[PredictionRecord]:
+    """Answers that the database does not have yet."""
+    return [
+        PredictionRecord(
+            recommendation_id=entry.recommendation_id,
+            model_version=entry.model_version,
+            variant=entry.variant,
+            arm=entry.arm,
+            city=entry.city,
+            event_ids=list(entry.event_ids),
+            num_recommendations=len(entry.event_ids),
+            latency_ms=entry.latency_ms,
+            experiment_id=entry.experiment_id,
+            is_exposure=entry.is_exposure,
+            created_at=iso(entry.created_at),
+        )
+        for entry in (row.entry for row in waiting.exposures)
+    ]
+
+
+def _cached(row: dict[str, Any]) -> CachedRecord:
+    return CachedRecord(
+        cache_key=row["cache_key"],
+        recommendations=_json_or_none(row["recommendations"]),
+        model_version=row["model_version"],
+        created_at=_time(row["created_at"]),
+        expires_at=_time(row["expires_at"]),
+    )
+
+
+def _last_erased(stored: UserData, waiting: QueuedUserData) -> str | None:
+    times = [at for at in (stored.erased_at, waiting.erased_at) if at is not None]
+    return iso(max(times)) if times else None
+
+
+def _time(seconds: int | None) -> str | None:
+    return None if seconds is None else iso(seconds)
+
+
+def _json_or_none(text: str | bytes | None) -> Any:
+    """Stored JSON as values; what is no JSON, as another program may have written it, as it stands."""
+    try:
+        return None if text is None else orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return {"text": str(text)}
