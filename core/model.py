@@ -1,6 +1,7 @@
 """A trained model: what training puts into a bundle and the service takes out of it again."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -90,46 +91,67 @@ def model_from(bundle: Bundle) -> Model:
 
 
 def _assemble(bundle: Bundle) -> Model:
-    def group(name: str) -> dict[str, NDArray[Any]]:
-        prefix = f"{name}_"
-        return {key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)}
-
     arrays = bundle.arrays
     return Model(
         version=bundle.facts["version"],
         settings=ModelSettings.from_dict(bundle.facts["settings"]),
-        users=Vocabulary.from_arrays(group("users")),
-        events=Vocabulary.from_arrays(group("events")),
-        preferences=Preferences(Rows(**group("liked")), Pairs(**group("dismissed"))),
-        neighbourhood=Neighbourhood(Rows(**group("savers")), arrays["user_masses"], arrays["event_masses"]),
+        users=_vocabulary("users", arrays),
+        events=_vocabulary("events", arrays),
+        preferences=Preferences(
+            Rows(*_group("liked", Rows, arrays)), Pairs(*_group("dismissed", Pairs, arrays))
+        ),
+        neighbourhood=Neighbourhood(
+            Rows(*_group("savers", Rows, arrays)), arrays["user_masses"], arrays["event_masses"]
+        ),
         popularity=arrays["popularity"],
-        saved=Pairs(**group("saved")),
-        hidden=Pairs(**group("hidden")),
+        saved=Pairs(*_group("saved", Pairs, arrays)),
+        hidden=Pairs(*_group("hidden", Pairs, arrays)),
     )
+
+
+def _group(
+    name: str, kind: type[Rows] | type[Pairs], arrays: Mapping[str, NDArray[Any]]
+) -> Iterator[NDArray[Any]]:
+    """The arrays of one matrix, in the order in which its type takes them."""
+    return (arrays[f"{name}_{part}"] for part in kind._fields)
+
+
+def _vocabulary(name: str, arrays: Mapping[str, NDArray[Any]]) -> Vocabulary:
+    prefix = f"{name}_"
+    with _named(name):
+        return Vocabulary.from_arrays(
+            {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
+        )
+
+
+@contextmanager
+def _named(group: str) -> Iterator[None]:
+    """Let an error that begins with a part of a group ("indices: …") begin with the array's name in the bundle."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{group}_{error}") from error
 
 
 def _check(model: Model) -> None:
     n_users, n_events = len(model.users), len(model.events)
-    liked, dismissed = model.preferences
-    check_rows(liked, n_events)
-    for pairs in (dismissed, model.saved, model.hidden):
-        check_pairs(pairs, n_events)
-    check_rows(model.neighbourhood.savers, n_users)
-    sizes = {
-        "liked": (liked.n_rows, n_users),
-        "dismissed": (dismissed.n_rows, n_users),
-        "saved": (model.saved.n_rows, n_users),
-        "hidden": (model.hidden.n_rows, n_users),
-        "savers": (model.neighbourhood.savers.n_rows, n_events),
+    matrices: dict[str, tuple[Rows | Pairs, int, int]] = {
+        "liked": (model.preferences.liked, n_users, n_events),
+        "dismissed": (model.preferences.dismissed, n_users, n_events),
+        "saved": (model.saved, n_users, n_events),
+        "hidden": (model.hidden, n_users, n_events),
+        "savers": (model.neighbourhood.savers, n_events, n_users),
     }
     vectors = {
         "user_masses": (model.neighbourhood.user_masses, n_users),
         "event_masses": (model.neighbourhood.event_masses, n_events),
         "popularity": (model.popularity, n_events),
     }
-    for name, (rows, expected) in sizes.items():
-        if rows != expected:
-            raise ValueError(f"{name}: {rows} rows for a vocabulary of {expected}")
-    for name, (values, expected) in vectors.items():
-        if values.dtype != np.float32 or values.shape != (expected,):
-            raise ValueError(f"{name}: expected float32[{expected}], got {values.dtype}{list(values.shape)}")
+    for name, (matrix, n_rows, n_columns) in matrices.items():
+        if matrix.n_rows != n_rows:
+            raise ValueError(f"{name}: {matrix.n_rows} rows for a vocabulary of {n_rows}")
+        with _named(name):
+            check_rows(matrix, n_columns) if isinstance(matrix, Rows) else check_pairs(matrix, n_columns)
+    for name, (values, size) in vectors.items():
+        if values.dtype != np.float32 or values.shape != (size,):
+            raise ValueError(f"{name}: expected float32[{size}], got {values.dtype}{list(values.shape)}")
