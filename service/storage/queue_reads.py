@@ -1,0 +1,142 @@
+"""What is read from the queue's file. Blocks; belongs to one thread. Never waits for a writer."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import orjson
+
+from service.storage.queue_entries import (
+    Batch,
+    ExposureEntry,
+    FeedbackEntry,
+    Mark,
+    QueuedExposure,
+    QueuedFeedback,
+    QueuedUserData,
+    QueueStatus,
+    RefusedRow,
+    Waiting,
+)
+from service.storage.queue_schema import Kind, read_marks
+
+T = TypeVar("T")
+_Row = tuple[Any, ...]
+
+# The position comes first and the bytes up to the row last, whatever stands between.
+_FEEDBACK = (
+    "SELECT id, key, request_hash, user_id, event_id, action, context, recommendation_id, recorded_at,"
+    " end_bytes FROM feedback"
+)
+_EXPOSURES = (
+    "SELECT id, recommendation_id, user_id, model_version, variant, arm, city, event_ids, latency_ms,"
+    " experiment_id, is_exposure, created_at, end_bytes FROM exposures"
+)
+_AFTER = " WHERE id > ? ORDER BY id LIMIT ?"
+_OF_USER = " WHERE user_id = ? ORDER BY id"
+_REFUSED_OF_USER = "SELECT kind, content, reason FROM refused WHERE user_id = ? ORDER BY id"
+_COUNTS = (
+    "SELECT (SELECT count(*) FROM feedback WHERE id > :drained), (SELECT count(*) FROM exposures),"
+    " (SELECT count(*) FROM erased WHERE NOT settled), (SELECT count(*) FROM refused),"
+    " (SELECT recorded_at FROM feedback WHERE id > :drained ORDER BY id LIMIT 1),"
+    " (SELECT created_at FROM exposures ORDER BY id LIMIT 1)"
+)
+
+
+class QueueReads:
+    """The reading side of the queue. Whatever fails raises sqlite3.Error."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+
+    def rows_after(self, position: int, limit: int) -> list[QueuedFeedback]:
+        """Feedback with a position above `position`, at most `limit` rows, oldest first."""
+        with self._snapshot():
+            _, drained = read_marks(self._db, "feedback")
+            rows = self._db.execute(_FEEDBACK + _AFTER, (position, limit))
+            return [_feedback(row, drained) for row in rows]
+
+    def waiting(self, limit: int) -> Waiting:
+        """What the main database is to get next, at most `limit` rows of a kind, all at one instant."""
+        with self._snapshot():
+            erasures = self._db.execute("SELECT user_id, erased_at FROM erased WHERE NOT settled").fetchall()
+            return Waiting(
+                erasures=dict(erasures),
+                feedback=self._batch("feedback", _FEEDBACK + _AFTER, limit, _feedback),
+                exposures=self._batch("exposures", _EXPOSURES + _AFTER, limit, _exposure),
+            )
+
+    def status(self, now: float) -> QueueStatus:
+        """How the queue stands `now` (seconds since 1970)."""
+        with self._snapshot():
+            last, drained = read_marks(self._db, "feedback")
+            last_exposure, drained_exposure = read_marks(self._db, "exposures")
+            counts = self._db.execute(_COUNTS, {"drained": drained.position}).fetchone()
+        waiting_feedback, waiting_exposures, waiting_erasures, refused, *oldest = counts
+        return QueueStatus(
+            waiting_feedback=waiting_feedback,
+            waiting_exposures=waiting_exposures,
+            waiting_erasures=waiting_erasures,
+            waiting_bytes=last.bytes - drained.bytes + last_exposure.bytes - drained_exposure.bytes,
+            oldest_age_seconds=max([0.0, *(now - at for at in oldest if at is not None)]),
+            refused=refused,
+            last_position=last.position,
+            drained_position=drained.position,
+        )
+
+    def export_user(self, user_id: str) -> QueuedUserData:
+        """Everything in the queue about one person."""
+        with self._snapshot():
+            marks = read_marks(self._db, "feedback")
+            feedback = self._db.execute(_FEEDBACK + _OF_USER, (user_id,))
+            exposures = self._db.execute(_EXPOSURES + _OF_USER, (user_id,))
+            refused = self._db.execute(_REFUSED_OF_USER, (user_id,))
+            erased = self._db.execute("SELECT erased_at FROM erased WHERE user_id = ?", (user_id,)).fetchone()
+            return QueuedUserData(
+                feedback=tuple([_feedback(row, marks[1]) for row in feedback]),
+                exposures=tuple([_exposure(row, marks[1]) for row in exposures]),
+                refused=tuple([RefusedRow(*row) for row in refused]),
+                erased_at=None if erased is None else erased[0],
+            )
+
+    def erased_users(self, since: int) -> dict[str, int]:
+        """Who was erased at `since` or later, and when (whole seconds since 1970)."""
+        rows = self._db.execute("SELECT user_id, erased_at FROM erased WHERE erased_at >= ?", (since,))
+        return dict(rows.fetchall())
+
+    def close(self) -> None:
+        self._db.close()
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[None]:
+        """All reads of the block see the file as it was at the first of them."""
+        self._db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._db.execute("ROLLBACK")
+
+    def _batch(self, kind: Kind, statement: str, limit: int, decode: Callable[[_Row, Mark], T]) -> Batch[T]:
+        last, drained = read_marks(self._db, kind)
+        rows = self._db.execute(statement, (drained.position, limit)).fetchall()
+        # A page that is not full is the last: what may have been erased behind it is passed over with it.
+        end = Mark(rows[-1][0], rows[-1][-1]) if len(rows) == limit else last
+        return Batch(rows=tuple([decode(row, drained) for row in rows]), start=drained, end=end)
+
+
+def _feedback(row: _Row, drained: Mark) -> QueuedFeedback:
+    return QueuedFeedback(row[0], FeedbackEntry(*row[1:-1]), drained=row[0] <= drained.position)
+
+
+def _exposure(row: _Row, _: Mark) -> QueuedExposure:
+    position, *first, event_ids, latency_ms, experiment_id, is_exposure, created_at, _end = row
+    values = (
+        *first,
+        tuple(orjson.loads(event_ids)),
+        latency_ms,
+        experiment_id,
+        bool(is_exposure),
+        created_at,
+    )
+    return QueuedExposure(position, ExposureEntry(*values))

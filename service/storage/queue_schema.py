@@ -1,0 +1,121 @@
+"""The file of the durable queue: its tables, and how it is opened so that a commit outlives a power cut."""
+
+import sqlite3
+from pathlib import Path
+from typing import Literal
+
+from service.storage.file_lock import FileLock
+from service.storage.queue_entries import Mark
+
+Kind = Literal["feedback", "exposures"]
+
+SCHEMA_VERSION = 1
+
+# `end_bytes` is to bytes what `id` is to rows: how many were put up to and including this row since the file
+# began. So how much lies between two rows is a difference, and nothing has to be added up or kept in step.
+_SCHEMA = (
+    """CREATE TABLE feedback (
+        id INTEGER PRIMARY KEY,
+        end_bytes INTEGER NOT NULL,
+        key TEXT NOT NULL UNIQUE,
+        request_hash TEXT NOT NULL,
+        user_id TEXT NOT NULL,
+        event_id TEXT NOT NULL,
+        action TEXT NOT NULL,
+        context TEXT,
+        recommendation_id TEXT,
+        recorded_at REAL NOT NULL
+    )""",
+    "CREATE INDEX feedback_user ON feedback (user_id)",
+    """CREATE TABLE exposures (
+        id INTEGER PRIMARY KEY,
+        end_bytes INTEGER NOT NULL,
+        recommendation_id TEXT NOT NULL,
+        user_id TEXT,
+        model_version TEXT NOT NULL,
+        variant TEXT NOT NULL,
+        arm TEXT NOT NULL,
+        city TEXT,
+        event_ids TEXT NOT NULL,
+        latency_ms REAL NOT NULL,
+        experiment_id TEXT,
+        is_exposure INTEGER NOT NULL,
+        created_at REAL NOT NULL
+    )""",
+    "CREATE INDEX exposures_user ON exposures (user_id)",
+    # The last position given, which is never given again whatever is deleted, and the last one that the main
+    # database has.
+    """CREATE TABLE marks (
+        kind TEXT PRIMARY KEY,
+        last_id INTEGER NOT NULL,
+        last_bytes INTEGER NOT NULL,
+        drained_id INTEGER NOT NULL,
+        drained_bytes INTEGER NOT NULL
+    ) WITHOUT ROWID""",
+    "INSERT INTO marks VALUES ('exposures', 0, 0, 0, 0), ('feedback', 0, 0, 0, 0)",
+    # Kept for good: a person and a time, so that nothing recorded before it is ever taken in again.
+    """CREATE TABLE erased (
+        user_id TEXT PRIMARY KEY,
+        erased_at INTEGER NOT NULL,
+        settled INTEGER NOT NULL
+    ) WITHOUT ROWID""",
+    "CREATE INDEX erased_unsettled ON erased (user_id) WHERE NOT settled",
+    """CREATE TABLE refused (
+        id INTEGER PRIMARY KEY,
+        kind TEXT NOT NULL,
+        user_id TEXT,
+        content TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        refused_at REAL NOT NULL
+    )""",
+    f"PRAGMA user_version = {SCHEMA_VERSION}",
+)
+
+
+def open_for_writing(path: Path, turn: FileLock, busy_seconds: float) -> sqlite3.Connection:
+    """Open the file, creating it when missing; `turn` is the lock that every process takes to write.
+
+    sqlite3.DatabaseError when it is no database or of another version.
+    """
+    # SQLite answers "locked" at once, without waiting, when two processes turn a new file to WAL.
+    with turn.hold():
+        connection = _connect(path, busy_seconds)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA secure_delete = ON")  # what was erased leaves no trace in free pages
+            _create_tables(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def open_for_reading(path: Path, busy_seconds: float) -> sqlite3.Connection:
+    """Open a file that `open_for_writing` opened before."""
+    connection = _connect(path, busy_seconds)
+    connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def read_marks(connection: sqlite3.Connection, kind: Kind) -> tuple[Mark, Mark]:
+    """Where the rows of a kind end, and where those end that the main database has."""
+    row = connection.execute(
+        "SELECT last_id, last_bytes, drained_id, drained_bytes FROM marks WHERE kind = ?", (kind,)
+    ).fetchone()
+    return Mark(*row[:2]), Mark(*row[2:])
+
+
+def _connect(path: Path, busy_seconds: float) -> sqlite3.Connection:
+    # Opened in one thread and used in another, never in two at a time.
+    return sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
+
+
+def _create_tables(connection: sqlite3.Connection) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    [(version,)] = connection.execute("PRAGMA user_version")
+    if version == 0:
+        for statement in _SCHEMA:
+            connection.execute(statement)
+    connection.execute("COMMIT")
+    if version not in (0, SCHEMA_VERSION):
+        raise sqlite3.DatabaseError(f"written by another version of this service (schema {version})")
