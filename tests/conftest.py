@@ -10,6 +10,7 @@ import pytest
 from service.storage.database import Database, DatabaseSettings, open_database
 from service.storage.migrate import migrate
 from tests.servers import MariaDBServer, missing_program
+from tests.site import Site
 
 _SITE_TABLES = Path(__file__).with_name("site_tables.sql").read_text("utf-8")
 
@@ -57,6 +58,12 @@ async def db(database_settings: DatabaseSettings) -> AsyncIterator[Database]:
     await migrate(database)
     yield database
     await database.close()
+
+
+@pytest.fixture
+def site(db: Database) -> Site:
+    """The site's other services, writing to the tables of `db`."""
+    return Site(db)
 
 
 def require_mariadb() -> None:

@@ -30,8 +30,8 @@ EVENTS_FINGERPRINT = Statement(
 class EventRow:
     """One event as the site has it. Times in seconds since 1970, prices in `currency`, degrees for the place.
 
-    `images` holds what the site put there, texts or objects. `created_at` and `updated_at` may be
-    `UNKNOWN_TIME`.
+    `created_at`, when it was put on sale, and `updated_at` are `UNKNOWN_TIME` when nobody knows. `images` holds
+    what the site put there, texts or objects.
     """
 
     event_id: str
