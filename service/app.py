@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import version as distribution_version
 from typing import Any
 
@@ -94,13 +93,15 @@ def build_app(settings: Settings, parts: Collaborators) -> web.Application:
     )
     app.cleanup_ctx.append(_for_life(keeper.running))
     if parts.queue is not None:
-        metrics.watch(
-            "exposures_lost", "Answers whose exposure could not be kept", lambda: parts.queue.exposures_lost
-        )
+        _watch(queue, metrics)
         app.cleanup_ctx.append(_in_background(Drainer(parts.queue, parts.database).run))
     retention = Retention(parts.database, settings.prediction_retention_days, parts.clock)
     app.cleanup_ctx.append(_in_background(retention.run))
     return app
+
+
+def _watch(queue: DurableQueue, metrics: Metrics) -> None:
+    metrics.watch("exposures_lost", "Exposures that could not be kept", lambda: queue.exposures_lost)
 
 
 def _for_life(

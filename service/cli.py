@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from service.process import prepare_this_process
+from service.process import leave_out_scipy, prepare_this_process
 from service.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ def serve(workers: int) -> None:
     Workers share the port and the memory of the model. Stop with Ctrl-C or SIGTERM: requests under way are
     answered first.
     """
+    leave_out_scipy()
     from service.server import serve as run_server
 
     sys.exit(run_server(_settings(), workers))
@@ -132,6 +133,7 @@ def demo(events: Path | None, interactions: Path | None) -> None:
         f""" -H 'content-type: application/json' -d '{{"user_id": "{example}", "limit": 3}}'\n\n"""
         f"or open http://localhost:{settings.service_port}/docs\n"
     )
+    leave_out_scipy()
     from service.server import serve as run_server
 
     sys.exit(run_server(settings, workers=1))

@@ -1,6 +1,7 @@
 """What must be in the environment before numpy and numba are first imported."""
 
 import os
+import sys
 from collections.abc import MutableMapping
 from pathlib import Path
 
@@ -12,6 +13,11 @@ def prepare_environment(environment: MutableMapping[str, str], craic_home: Path)
     """
     environment.setdefault("NUMBA_CACHE_DIR", str(craic_home / "cache" / "numba"))
     environment.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+def leave_out_scipy() -> None:
+    """Keep numba from loading SciPy where it happens to be installed: 13 MB a process, for functions not used here."""
+    sys.modules.setdefault("scipy", None)  # type: ignore[arg-type] # None makes an import fail (importlib's rule)
 
 
 def prepare_this_process() -> None:

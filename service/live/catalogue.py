@@ -3,6 +3,7 @@
 Events are numbered as the live site numbers them, so that a candidate mask goes to the kernels as it is.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -36,6 +37,7 @@ class Catalogue:
         )  #: when an event leaves, unix seconds; never open where -inf
         self._cities = np.full(room, NOWHERE, np.int32)
         self._city_numbers: dict[str, int] = {}
+        self._spellings: dict[str, int] = {}  #: the same numbers by the cities' names as the site writes them
         self._candidates: dict[int | None, Candidates] = {}
 
     @property
@@ -54,22 +56,22 @@ class Catalogue:
             more = room - self._cities.size
             self._opens_until = np.concatenate((self._opens_until, np.full(more, _NEVER)))
             self._cities = np.concatenate((self._cities, np.full(more, NOWHERE, np.int32)))
+            self._cards.ensure_room(room)
             self._candidates.clear()
 
-    def put(self, index: int, event: EventRow) -> None:
-        """Add an event or replace what is known of it."""
-        self._cards.put(index, make_card(event))
-        self._opens_until[index] = _NEVER if is_cancelled(event) else event.start_time
-        self._cities[index] = (
-            self._city_numbers.setdefault(city_key(event.city), len(self._city_numbers))
-            if event.city
-            else NOWHERE
-        )
+    def put(self, indices: Sequence[int], events: Sequence[EventRow]) -> None:
+        """Add events, each once, or replace what is known of them."""
+        self._cards.put(indices, [make_card(event) for event in events])
+        leaves = [_NEVER if is_cancelled(event) else event.start_time for event in events]
+        self._opens_until[indices] = leaves
+        self._cities[indices] = [self._number_of(event.city) for event in events]
         self._candidates.clear()
 
-    def name(self, index: int, event_id: str) -> None:
-        """Give an event that is not in the site's table a card, for when it is somebody's reason."""
-        self._cards.put(index, unlisted_card(event_id))
+    def name_the_rest(self, event_ids: Sequence[str]) -> None:
+        """Give the events that are not in the site's table a card, for when they are somebody's reason."""
+        nameless = self._cards.without_card(len(event_ids)).tolist()
+        if nameless:
+            self._cards.put(nameless, [unlisted_card(event_ids[index]) for index in nameless])
 
     def close(self, index: int) -> None:
         """Take an event out of all answers; as a reason it keeps its title."""
@@ -86,6 +88,13 @@ class Catalogue:
         if known is None or known.valid_until <= now:
             known = self._candidates[number] = self._open(number, now)
         return known
+
+    def _number_of(self, city: str | None) -> int:
+        if not city:
+            return NOWHERE
+        if city not in self._spellings:
+            self._spellings[city] = self._city_numbers.setdefault(city_key(city), len(self._city_numbers))
+        return self._spellings[city]
 
     def _open(self, number: int | None, now: float) -> Candidates:
         is_open = self._opens_until > now

@@ -64,4 +64,4 @@ def json_text(text: str) -> bytes:
 
 def iso(seconds: float) -> str:
     """Unix seconds as ISO 8601 in UTC, to the second: "2026-11-28T20:00:00Z"."""
-    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(int(seconds), UTC).isoformat()[:19] + "Z"

@@ -169,7 +169,7 @@ class Follower:
             self._state.put_events(part)
             self._known_events.update(event.event_id for event in part)
             await asyncio.sleep(0)
-        self._state.rate_new_events()
+        self._state.settle_events()
         self._events = fingerprint
 
     def take_changes(self, changes: Iterable[SiteChange]) -> None:

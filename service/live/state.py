@@ -41,8 +41,6 @@ class LiveState:
         #: row -> event -> how the pair stands, for pairs acted on since the training
         self._since: dict[int, dict[int, PairState]] = {}
         self.catalogue = Catalogue(self.live.event_room)
-        for index, event_id in enumerate(self._event_ids):
-            self.catalogue.name(index, event_id)
 
     @property
     def version(self) -> str:
@@ -97,10 +95,10 @@ class LiveState:
         dismissed = row_columns(self.model.preferences.dismissed, row) if self._in_model(row) else _NO_EVENTS
         self._since[row] = {int(event): UNTOUCHED for event in dismissed}
 
-    def put_events(self, events: Iterable[EventRow]) -> None:
-        """Add events to the catalogue, or replace what it knows of them. `rate_new_events` comes after the last."""
-        for event in events:
-            self.catalogue.put(self._ensure_event(event.event_id), event)
+    def put_events(self, events: Sequence[EventRow]) -> None:
+        """Add events to the catalogue, or replace what it knows of them. `settle_events` comes after the last."""
+        by_index = {self._ensure_event(event.event_id): event for event in events}
+        self.catalogue.put(list(by_index), list(by_index.values()))
 
     def close_events(self, event_ids: Iterable[str]) -> None:
         """Take events out of all answers that the site has deleted."""
@@ -108,8 +106,12 @@ class LiveState:
             if (index := self.event_index(event_id)) >= 0:
                 self.catalogue.close(index)
 
-    def rate_new_events(self) -> None:
-        """Start events that the model never saw at the mean popularity in their city, or of all where it is new."""
+    def settle_events(self) -> None:
+        """After events came: name the events that did not come, and rate those that the model never saw.
+
+        They start at the mean popularity in their city, or of all events where the city is new.
+        """
+        self.catalogue.name_the_rest(self._event_ids)
         n_known = len(self.model.events)
         if self._n_rated == self.live.n_events:
             return
@@ -136,7 +138,6 @@ class LiveState:
             index = self._new_events[event_id] = self.live.add_event()
             self._event_ids.append(event_id)
             self.catalogue.ensure_room(self.live.event_room)
-            self.catalogue.name(index, event_id)
         return index
 
     def _in_model(self, row: int) -> bool:

@@ -100,7 +100,13 @@ def _fixed(out, at, pieces, piece):  # type: ignore[no-untyped-def]
 
 @inlined
 def _card_text(out, at, cards, event, which):  # type: ignore[no-untyped-def]
-    return put_text(out, at, cards.blob, cards.starts[event, which], cards.lengths[event, which])
+    start = cards.bounds[event, which]
+    return put_text(out, at, cards.blob, start, cards.bounds[event, which + 1] - start)
+
+
+@inlined
+def _card_length(cards, event):  # type: ignore[no-untyped-def]
+    return cards.bounds[event, -1] - cards.bounds[event, 0]
 
 
 @inlined
@@ -212,11 +218,11 @@ def _encode(out, cards, pieces, answer, n_personal, n, liked, masses, where):  #
     at = np.int64(0)
     best = answer.scores[0] if n > 0 else np.float32(0.0)
     for rank in range(n):
-        room = at + _ITEM_OVERHEAD + where.size + cards.lengths[answer.events[rank], MEMBERS]
+        room = at + _ITEM_OVERHEAD + where.size + _card_length(cards, answer.events[rank])
         if rank < n_personal:
             for place in range(min(REASONS, answer.contributors[rank])):
-                event = liked[answer.reasons[rank, place]]
-                room += cards.lengths[event, ID] + 2 * cards.lengths[event, TITLE]
+                # Named twice: in the text of the reason and in the list.
+                room += 2 * _card_length(cards, liked[answer.reasons[rank, place]])
         if room > out.size:
             return out.size - room
         if rank > 0:

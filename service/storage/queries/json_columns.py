@@ -16,7 +16,7 @@ class JsonColumns:
 
     def entries(self, text: str | bytes | None) -> tuple[Any, ...]:
         """The entries of a JSON list; none for NULL, for what is no list, and for what is no JSON."""
-        if text is None:
+        if text is None or text == "[]":
             return ()
         try:
             value = orjson.loads(text)

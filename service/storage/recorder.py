@@ -1,0 +1,130 @@
+"""Writes the queue's rows into the main database, and sorts out those that it will not have."""
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
+from typing import TypeVar
+
+import orjson
+
+from service.storage.database import Database
+from service.storage.dialect import Statement
+from service.storage.errors import StatementError, StorageUnavailable
+from service.storage.queries.recording import (
+    Feedback,
+    Prediction,
+    find_feedback,
+    insert_feedback,
+    insert_predictions,
+)
+from service.storage.queue_entries import QueuedExposure, QueuedFeedback, Refusal
+
+logger = logging.getLogger(__name__)
+
+# Write nothing, but fail as a write would when the table is not there, not migrated, or not ours to write to.
+_PROBE_FEEDBACK = Statement(
+    "INSERT INTO ml_feedback (user_id, event_id, action, context, created_at, idempotency_key, request_hash,"
+    " recommendation_id) SELECT user_id, event_id, action, context, created_at, idempotency_key, request_hash,"
+    " recommendation_id FROM ml_feedback WHERE 1 = 0"
+)
+_PROBE_PREDICTIONS = Statement(
+    "INSERT INTO model_predictions (user_id, model_version, variant, num_recommendations, latency_ms,"
+    " created_at, recommendation_id, arm, city, event_ids, experiment_id, is_exposure) SELECT user_id,"
+    " model_version, variant, num_recommendations, latency_ms, created_at, recommendation_id, arm, city,"
+    " event_ids, experiment_id, is_exposure FROM model_predictions WHERE 1 = 0"
+)
+
+R = TypeVar("R", QueuedFeedback, QueuedExposure)
+
+
+class Recorder:
+    """Records rows in their order, each once in effect; both methods return the rows that were refused.
+
+    A row is refused for what it holds, never because the table is not there or not migrated: that, like a
+    database that is away, is StorageUnavailable, and some of the rows may have been written.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def record_feedback(self, rows: Sequence[QueuedFeedback]) -> list[Refusal]:
+        return await self._record(rows, self._insert_feedback, _PROBE_FEEDBACK)
+
+    async def record_exposures(self, rows: Sequence[QueuedExposure]) -> list[Refusal]:
+        return await self._record(rows, self._insert_exposures, _PROBE_PREDICTIONS)
+
+    async def _record(
+        self, rows: Sequence[R], insert: Callable[[Sequence[R]], Awaitable[list[Refusal]]], probe: Statement
+    ) -> list[Refusal]:
+        if not rows:
+            return []
+        try:
+            return await insert(rows)
+        except StatementError as error:
+            if len(rows) == 1:
+                await self._check_table(probe)
+                return [_refusal(rows[0], str(error))]
+        middle = len(rows) // 2
+        first = await self._record(rows[:middle], insert, probe)
+        return first + await self._record(rows[middle:], insert, probe)
+
+    async def _check_table(self, probe: Statement) -> None:
+        try:
+            await self._database.execute(probe)
+        except StatementError as error:
+            raise StorageUnavailable(f"nothing can be recorded: {error}") from error
+
+    async def _insert_feedback(self, rows: Sequence[QueuedFeedback]) -> list[Refusal]:
+        recorded = await insert_feedback(self._database, [_feedback(row) for row in rows])
+        if recorded.added + recorded.refused == len(rows):
+            return []
+        # Some were there: drained before, or a key that came back with another request long after the queue
+        # had forgotten it.
+        known = await find_feedback(self._database, [row.entry.key for row in rows])
+        hashes = {key: one.request_hash for key, one in known.items()}
+        return [
+            _refusal(row, "another request has used its idempotency key")
+            for row in rows
+            if hashes.get(row.entry.key) not in (None, row.entry.request_hash)
+        ]
+
+    async def _insert_exposures(self, rows: Sequence[QueuedExposure]) -> list[Refusal]:
+        await insert_predictions(self._database, [_prediction(row) for row in rows])
+        return []
+
+
+def _refusal(row: QueuedFeedback | QueuedExposure, reason: str) -> Refusal:
+    logger.error("row %d of the queue is set aside, the database refuses it: %s", row.position, reason)
+    return Refusal(row.position, orjson.dumps(asdict(row.entry)).decode(), reason)
+
+
+def _feedback(row: QueuedFeedback) -> Feedback:
+    entry = row.entry
+    return Feedback(
+        user_id=entry.user_id,
+        event_id=entry.event_id,
+        action=entry.action,
+        created_at=int(entry.recorded_at),
+        context=entry.context,
+        idempotency_key=entry.key,
+        request_hash=entry.request_hash,
+        recommendation_id=entry.recommendation_id,
+    )
+
+
+def _prediction(row: QueuedExposure) -> Prediction:
+    entry = row.entry
+    return Prediction(
+        user_id=entry.user_id,
+        model_version=entry.model_version,
+        variant=entry.variant,
+        num_recommendations=len(entry.event_ids),
+        latency_ms=entry.latency_ms,
+        created_at=int(entry.created_at),
+        recommendation_id=entry.recommendation_id,
+        arm=entry.arm,
+        city=entry.city,
+        event_ids=orjson.dumps(entry.event_ids).decode(),
+        experiment_id=entry.experiment_id,
+        is_exposure=entry.is_exposure,
+    )
