@@ -93,7 +93,7 @@ def build_app(settings: Settings, parts: Collaborators) -> web.Application:
     )
     app.cleanup_ctx.append(_for_life(keeper.running))
     if parts.queue is not None:
-        _watch(queue, metrics)
+        _watch(parts.queue, metrics)
         app.cleanup_ctx.append(_in_background(Drainer(parts.queue, parts.database).run))
     retention = Retention(parts.database, settings.prediction_retention_days, parts.clock)
     app.cleanup_ctx.append(_in_background(retention.run))
