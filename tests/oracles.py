@@ -1,0 +1,187 @@
+"""Slow, readable twins of the kernels.
+
+They share no code with what they check, except for the layout of its arguments. Where a kernel adds float32 numbers in
+a stated order its twin adds the same numbers in that order, one by one, so that both give the same bits.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.kernels.live import LiveRows, Profile, Site
+from core.sparse import Rows
+
+ZERO, ONE, FULL_WEIGHT = np.float32(0), np.float32(1), np.float32(255)
+REASONS = 3
+
+
+def top_k(scores: Mapping[int, np.float32], k: int) -> list[int]:
+    """The indices of the k greatest positive scores, best first, of equal ones the lower index first."""
+    ranked = sorted((index for index in scores if scores[index] > 0), key=lambda i: (-scores[i], i))
+    return ranked[:k]
+
+
+def entries(rows: LiveRows, row: int) -> list[tuple[int, np.float32]]:
+    """The (column, weight) of a row as a walk meets them: the model's, then additions, newest first."""
+    met = []
+    if row < rows.indptr.size - 1:
+        model = slice(rows.indptr[row], rows.indptr[row + 1])
+        met += zip(rows.indices[model].tolist(), rows.weights[model].astype(np.float32), strict=True)
+    link = rows.head[row]
+    while link >= 0:
+        met.append((int(rows.added[link]), np.float32(rows.added_weights[link])))
+        link = rows.following[link]
+    return [(column, weight) for column, weight in met if weight > 0]
+
+
+def add_up(rows: LiveRows, factors: Mapping[int, np.float32]) -> dict[int, np.float32]:
+    """Σ factor × weight over the rows that have a factor, by column, in order of first touch."""
+    sums: dict[int, np.float32] = {}
+    for row, factor in factors.items():
+        for column, weight in entries(rows, row):
+            if factor * weight > 0:
+                sums[column] = sums.get(column, ZERO) + factor * weight
+    return sums
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """One of the k most similar users: what they share with the profile, and what their likes count."""
+
+    user: int
+    shared: np.float32
+    vote: np.float32
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """One ranked event; `shares` has a part of the score for each event of the profile."""
+
+    event: int
+    score: np.float32
+    supporters: int
+    shares: list[np.float32]
+
+    @property
+    def contributors(self) -> int:
+        """How many events of the profile have a part."""
+        return sum(share > 0 for share in self.shares)
+
+    @property
+    def reasons(self) -> list[int]:
+        """Positions in the profile of the greatest parts, the earlier first of equal ones, -1 for none."""
+        greatest = top_k(dict(enumerate(self.shares)), REASONS)
+        return greatest + [-1] * (REASONS - len(greatest))
+
+    @property
+    def contributions(self) -> list[np.float32]:
+        """The parts that belong to `reasons`."""
+        return [self.shares[position] if position >= 0 else ZERO for position in self.reasons]
+
+
+def amplify(similarity: np.float32, half_powers: int) -> np.float32:
+    """similarity ** (half_powers / 2)."""
+    return {2: similarity, 3: similarity * np.sqrt(similarity), 4: similarity * similarity}[half_powers]
+
+
+def factors_of(profile: Profile, site: Site) -> dict[int, np.float32]:
+    """What each event of the profile adds to a similarity, per 1/255 of a preference."""
+    return {
+        int(event): weight * site.event_weights[event]
+        for event, weight in zip(profile.events, profile.weights, strict=True)
+    }
+
+
+def neighbourhood(profile: Profile, site: Site, half_powers: int, k: int) -> list[Neighbour]:
+    """The k most similar users but for the profile's own row, in order of first touch."""
+    shared = add_up(site.savers, factors_of(profile, site))
+    shared.pop(profile.own_row, None)
+    similarities = {user: shared[user] * site.user_scales[user] for user in shared}
+    nearest = set(top_k(similarities, k))
+    return [
+        Neighbour(user, shared[user], amplify(similarities[user], half_powers))
+        for user in shared
+        if user in nearest
+    ]
+
+
+def recommend(
+    profile: Profile, site: Site, half_powers: int, open_events: Sequence[int], k: int, n: int
+) -> tuple[list[Recommendation], list[Neighbour]]:
+    """The ranking of the open events for one profile, and the neighbourhood behind it."""
+    neighbours = neighbourhood(profile, site, half_powers, k)
+    likes = {neighbour.user: dict(entries(site.liked, neighbour.user)) for neighbour in neighbours}
+    votes = add_up(site.liked, {neighbour.user: neighbour.vote for neighbour in neighbours})
+    total = sum((neighbour.vote for neighbour in neighbours), ZERO)
+    scale = ONE / (total * FULL_WEIGHT) if total > 0 else ZERO
+    excluded = set(profile.excluded.tolist())
+    scores = {
+        event: votes[event] * site.event_scales[event] * scale
+        for event in votes
+        if open_events[event] and event not in excluded
+    }
+    ranking = []
+    for event in top_k(scores, n):
+        supporters = {
+            neighbour.user: (neighbour, likes[neighbour.user][event])
+            for neighbour in neighbours
+            if event in likes[neighbour.user]
+        }
+        shares = [share * (site.event_scales[event] * scale) for share in split(profile, site, supporters)]
+        ranking.append(Recommendation(event, scores[event], len(supporters), shares))
+    return ranking, neighbours
+
+
+def split(
+    profile: Profile, site: Site, supporters: Mapping[int, tuple[Neighbour, np.float32]]
+) -> list[np.float32]:
+    """What each event of the profile adds to the votes for an event that `supporters` like so and so much.
+
+    A vote is shared among the events of the profile by what each adds to what the neighbour shares with it.
+    """
+    shares = []
+    for event, factor in factors_of(profile, site).items():
+        share = ZERO
+        for user, weight in entries(site.savers, event):
+            if user in supporters:
+                neighbour, preference = supporters[user]
+                share = share + factor * weight / neighbour.shared * (neighbour.vote * preference)
+        shares.append(share)
+    return shares
+
+
+def first_open(
+    order: Iterable[int], open_events: Sequence[int], excluded: Iterable[int], n: int
+) -> list[int]:
+    """The first n events of `order` that are open and not excluded."""
+    hidden = set(excluded)
+    return [event for event in order if open_events[event] and event not in hidden][:n]
+
+
+def all_pairs_cosine(rows: Rows, k: int) -> list[list[tuple[int, np.float32]]]:
+    """The k most similar other rows of each row with their cosines, best first."""
+    return all_pairs_cosine_of(rows, range(rows.n_rows), k)
+
+
+def all_pairs_cosine_of(rows: Rows, chosen: Iterable[int], k: int) -> list[list[tuple[int, np.float32]]]:
+    """The lists of the chosen rows."""
+    vectors = [
+        {
+            int(rows.indices[position]): np.float32(rows.weights[position])
+            for position in range(rows.indptr[row], rows.indptr[row + 1])
+        }
+        for row in range(rows.n_rows)
+    ]
+    norms = [np.sqrt(sum(float(weight) ** 2 for weight in vector.values())) for vector in vectors]
+    inverse = [np.float32(1.0 / norm) if norm else ZERO for norm in norms]
+    nearest = []
+    for row in chosen:
+        cosines = {}
+        for other, vector in enumerate(vectors):
+            shared = [column for column in vectors[row] if column in vector]
+            if other != row and shared:
+                product = sum((vectors[row][column] * vector[column] for column in shared), ZERO)
+                cosines[other] = min(ONE, product * (inverse[row] * inverse[other]))
+        nearest.append([(other, cosines[other]) for other in top_k(cosines, k)])
+    return nearest
