@@ -1,5 +1,6 @@
 """Databases for the tests: a real MariaDB for the whole session, and both engines behind one fixture."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from service.storage.migrate import migrate
 from tests.servers import MariaDBServer, missing_program
 from tests.site import Site
 
+_RECORD = "ml_schema_migrations"
 _SITE_TABLES = Path(__file__).with_name("site_tables.sql").read_text("utf-8")
 
 
@@ -51,11 +53,35 @@ def database_settings(request: pytest.FixtureRequest) -> DatabaseSettings:
     return settings
 
 
-@pytest.fixture
-async def db(database_settings: DatabaseSettings) -> AsyncIterator[Database]:
+@pytest.fixture(scope="session")
+def kept_site_settings(mariadb_server: MariaDBServer) -> DatabaseSettings:
+    """One migrated database for the whole session: making one takes longer than most tests."""
+    mariadb_server.create_database("kept")
+    mariadb_server.run_sql(_SITE_TABLES, "kept")
+    settings = server_settings(mariadb_server, "kept")
+    asyncio.run(_migrate(settings))
+    return settings
+
+
+@pytest.fixture(params=["sqlite", "mariadb"])
+def migrated_settings(request: pytest.FixtureRequest) -> DatabaseSettings:
     """Each engine in turn, migrated and empty."""
-    database = await open_database(database_settings)
-    await migrate(database)
+    if request.param == "sqlite":
+        file_settings: DatabaseSettings = request.getfixturevalue("file_settings")
+        asyncio.run(_migrate(file_settings))
+        return file_settings
+    settings: DatabaseSettings = request.getfixturevalue("kept_site_settings")
+    server: MariaDBServer = request.getfixturevalue("mariadb_server")
+    tables = [table for table in server.run_sql("SHOW TABLES", settings.name).split() if table != _RECORD]
+    emptying = "".join(f"DELETE FROM {table};" for table in tables)  # noqa: S608 - the names are the server's own
+    server.run_sql("SET foreign_key_checks = 0;" + emptying, settings.name)
+    return settings
+
+
+@pytest.fixture
+async def db(migrated_settings: DatabaseSettings) -> AsyncIterator[Database]:
+    """Each engine in turn, migrated and empty."""
+    database = await open_database(migrated_settings)
     yield database
     await database.close()
 
@@ -75,6 +101,12 @@ def require_mariadb() -> None:
     if os.environ.get("CRAIC_REQUIRE_SERVERS"):
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+async def _migrate(settings: DatabaseSettings) -> None:
+    database = await open_database(settings)
+    await migrate(database)
+    await database.close()
 
 
 def server_settings(server: MariaDBServer, name: str) -> DatabaseSettings:
