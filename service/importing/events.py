@@ -109,8 +109,9 @@ class _Events:
         for column, check_value in _CHECKS.items():
             if texts[column] is not None or column in EVENT_COLUMNS.required:
                 event[column] = check_value(column, texts[column])
-        _check_order(event, "start_time", "end_time")
-        _check_order(event, "price_min", "price_max")
+        for low, high in (("start_time", "end_time"), ("price_min", "price_max")):
+            if not _in_order(event.get(low), event.get(high)):
+                raise BadValueError(high, str(texts[high]), f"is less than {low}, {texts[low]!r}")
         return event
 
     async def write(self, session: Session, rows: Sequence[ImportedEvent]) -> ImportReport:
@@ -127,10 +128,8 @@ class _Events:
         return ImportReport(rows=len(rows), added=len(new), changed=len(changed), known=untouched)
 
 
-def _check_order(event: ImportedEvent, low: str, high: str) -> None:
-    smaller, greater = event.get(low), event.get(high)
-    if smaller is not None and greater is not None and smaller > greater:
-        raise BadValueError(high, str(greater), f"is less than {low}, {smaller}")
+def _in_order(low: float | None, high: float | None) -> bool:
+    return low is None or high is None or low <= high
 
 
 async def _known_events(session: Session, ids: Sequence[str]) -> dict[str, ImportedEvent]:

@@ -1,6 +1,5 @@
 """What the values of an import file may be. Each function takes a column's name and text, or raises BadValueError."""
 
-import math
 import re
 from datetime import UTC, datetime
 
@@ -59,14 +58,14 @@ def instant(column: str, text: str | None, last: int = _LAST_INSTANT) -> int | N
     if not value:
         return None
     try:
-        seconds = math.floor(float(value) if _UNIX_SECONDS.fullmatch(value) else _from_iso(value))
+        seconds = float(value) if _UNIX_SECONDS.fullmatch(value) else _from_iso(value)
     except ValueError:
         raise BadValueError(column, value, "is neither an ISO 8601 time nor unix seconds") from None
-    if not 0 < seconds <= last:
+    if not 1 <= seconds < last + 1:
         raise BadValueError(
             column, value, f"is not between 1970 and {datetime.fromtimestamp(last, UTC).year}"
         )
-    return seconds
+    return int(seconds)
 
 
 def required_instant(column: str, text: str | None) -> int:
