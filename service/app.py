@@ -30,6 +30,7 @@ from service.storage.errors import StorageUnavailable
 from service.storage.queue import DurableQueue
 from service.storage.queue_entries import KeyReusedError, QueueFullError, QueueUnavailableError
 from service.storage.snapshot import SnapshotFile
+from service.workers import WorkerFigures
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +44,11 @@ class Collaborators:
     clock: Callable[[], float]  #: unix seconds
 
 
-def build_app(settings: Settings, parts: Collaborators) -> web.Application:
-    """The application of one process. Its lifetimes begin when the runner sets it up."""
+def build_app(settings: Settings, parts: Collaborators, worker: int | None = None) -> web.Application:
+    """The application of one process. Its lifetimes begin when the runner sets it up.
+
+    `worker` is its number where several share the port, None where it is the only one.
+    """
     credentials = Credentials(settings.jwt_secret, settings.jwt_leeway_seconds, settings.api_key)
     serving, metrics = Serving(), Metrics()
     keeper = Keeper(
@@ -61,6 +65,9 @@ def build_app(settings: Settings, parts: Collaborators) -> web.Application:
     feedback = FeedbackRoutes(parts.queue, keeper, credentials, metrics, parts.clock)
     people = PeopleRoutes(parts.database, parts.queue, keeper, credentials, parts.clock)
     operation = OperationRoutes(serving, keeper.readiness, parts.clock)
+    figures = None
+    if worker is not None:
+        figures = WorkerFigures(settings.craic_home / "metrics", worker, metrics.render)
 
     app = web.Application(
         middlewares=[
@@ -87,7 +94,7 @@ def build_app(settings: Settings, parts: Collaborators) -> web.Application:
             web.delete("/v1/users/{user_id}", people.erase),
             web.get("/health", operation.health),
             web.get("/ready", operation.ready),
-            web.get("/metrics", metrics_handler(metrics)),
+            web.get("/metrics", metrics_handler(metrics.render if figures is None else figures.render_all)),
             *docs_routes(build_openapi(ROUTES, distribution_version("whatsthecraic-ml"))),
         ]
     )
@@ -95,6 +102,8 @@ def build_app(settings: Settings, parts: Collaborators) -> web.Application:
     if parts.queue is not None:
         _watch(parts.queue, metrics)
         app.cleanup_ctx.append(_in_background(Drainer(parts.queue, parts.database).run))
+    if figures is not None:
+        app.cleanup_ctx.append(_in_background(figures.run))
     retention = Retention(parts.database, settings.prediction_retention_days, parts.clock)
     app.cleanup_ctx.append(_in_background(retention.run))
     return app

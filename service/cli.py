@@ -90,7 +90,8 @@ def evaluate(arguments: tuple[str, ...]) -> None:
 
 @main.command()
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes.")
-def serve(workers: int) -> None:
+@click.option("--worker", type=int, hidden=True, help="The number of this process among several.")
+def serve(workers: int, worker: int | None) -> None:
     """Serve the published model on SERVICE_PORT (4004).
 
     Workers share the port and the memory of the model. Stop with Ctrl-C or SIGTERM: requests under way are
@@ -99,7 +100,7 @@ def serve(workers: int) -> None:
     leave_out_scipy()
     from service.server import serve as run_server
 
-    sys.exit(run_server(_settings(), workers))
+    sys.exit(run_server(_settings(), workers, worker))
 
 
 @main.command()

@@ -149,10 +149,10 @@ def metrics_middleware(metrics: Metrics) -> Middleware:
     return observe
 
 
-def metrics_handler(metrics: Metrics) -> Handler:
-    """Build the handler of GET /metrics."""
+def metrics_handler(render: Callable[[], bytes]) -> Handler:
+    """Build the handler of GET /metrics, which answers with what ``render`` gives."""
 
     async def get_metrics(request: web.Request) -> web.StreamResponse:
-        return web.Response(body=metrics.render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return web.Response(body=render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     return get_metrics

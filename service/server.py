@@ -29,16 +29,16 @@ SHUTDOWN_SECONDS = 10.0
 RESTART_SECONDS = 1.0
 
 
-def serve(settings: Settings, workers: int) -> int:
-    """Serve until SIGTERM or SIGINT; return the exit code."""
+def serve(settings: Settings, workers: int, worker: int | None = None) -> int:
+    """Serve until SIGTERM or SIGINT; return the exit code. `worker` is this process's number among several."""
     if workers > 1:
         return _supervise(workers)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve_one(settings))
+        runner.run(_serve_one(settings, worker))
     return 0
 
 
-async def _serve_one(settings: Settings) -> None:
+async def _serve_one(settings: Settings, worker: int | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
@@ -47,7 +47,7 @@ async def _serve_one(settings: Settings) -> None:
     registry = ModelRegistry(settings.models_directory)
     queue = await _open_queue(settings)
     snapshot = SnapshotFile(settings.craic_home / "snapshot.db") if settings.uses_mysql else None
-    app = build_app(settings, Collaborators(database, registry, queue, snapshot, time.time))
+    app = build_app(settings, Collaborators(database, registry, queue, snapshot, time.time), worker)
     runner = web.AppRunner(
         app,
         access_log=None,
@@ -91,7 +91,6 @@ def _listen(settings: Settings) -> socket.socket:
 
 def _supervise(workers: int) -> int:
     """Keep `workers` processes of this command running; they share the port and map the same model."""
-    command = [sys.executable, "-m", "service", "serve", "--workers", "1"]
     running: list[subprocess.Popen[bytes]] = []
     stopping = False
 
@@ -103,12 +102,17 @@ def _supervise(workers: int) -> int:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    running.extend(subprocess.Popen(command) for _ in range(workers))  # noqa: S603 - this very command
+    running.extend(map(_start_worker, range(workers)))
     while not stopping:
         pid, status = os.wait()
         for place, process in enumerate(running):
             if process.pid == pid and not stopping:
                 logger.error("worker %d ended with status %d; starting another", pid, status)
                 time.sleep(RESTART_SECONDS)
-                running[place] = subprocess.Popen(command)  # noqa: S603
+                running[place] = _start_worker(place)
     return max((abs(process.wait()) for process in running), default=0)
+
+
+def _start_worker(number: int) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "service", "serve", "--worker", str(number)]
+    return subprocess.Popen(command)  # noqa: S603 - this very command

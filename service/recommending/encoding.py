@@ -115,6 +115,12 @@ def _units(value, decimals):  # type: ignore[no-untyped-def]
 
 
 @inlined
+def _score(answer, rank):  # type: ignore[no-untyped-def]
+    """A score as it is shown: a sum of float32 can come out a little above 1, where exact arithmetic would not."""
+    return min(answer.scores[rank], np.float32(1.0))
+
+
+@inlined
 def _open_item(out, at, cards, pieces, event, score, best, confidence):  # type: ignore[no-untyped-def]
     """What every recommendation begins with, up to the text of its reason."""
     at = _fixed(out, at, pieces, _Piece.OPEN)
@@ -132,7 +138,7 @@ def _open_item(out, at, cards, pieces, event, score, best, confidence):  # type:
 def _personal_item(out, at, cards, pieces, answer, rank, best, liked):  # type: ignore[no-untyped-def]
     """A recommendation of the neighbourhood's, with the events of the profile that caused it."""
     people = answer.supporters[rank]
-    score = answer.scores[rank]
+    score = _score(answer, rank)
     at = _open_item(
         out, at, cards, pieces, answer.events[rank], score, best, people / (people + HALF_CONFIDENCE)
     )
@@ -162,8 +168,8 @@ def _people(out, at, pieces, people, too_few):  # type: ignore[no-untyped-def]
 @inlined
 def _because(out, at, cards, pieces, answer, rank, liked):  # type: ignore[no-untyped-def]
     """The greatest contributors and the rest, in units that add up to the score's."""
-    score = answer.scores[rank]
-    left = _units(score, SCORE_DECIMALS)
+    total = _units(_score(answer, rank), SCORE_DECIMALS)
+    left = total
     named = min(REASONS, answer.contributors[rank])
     for place in range(named):
         if place > 0:
@@ -179,28 +185,29 @@ def _because(out, at, cards, pieces, answer, rank, liked):  # type: ignore[no-un
         at = _fixed(out, at, pieces, _Piece.BECAUSE_TITLE)
         at = _card_text(out, at, cards, event, TITLE)
         at = _fixed(out, at, pieces, _Piece.WEIGHT)
-        at = _weight_and_share(out, at, pieces, units, score)
+        at = _weight_and_share(out, at, pieces, units, total)
     others = answer.contributors[rank] - named
     if others == 0:
         return _fixed(out, at, pieces, _Piece.NO_OTHER)
     at = _fixed(out, at, pieces, _Piece.OTHER)
     at = put_whole(out, at, others)
     at = _fixed(out, at, pieces, _Piece.OTHER_EVENTS)
-    return _weight_and_share(out, at, pieces, left, score)
+    return _weight_and_share(out, at, pieces, left, total)
 
 
 @inlined
-def _weight_and_share(out, at, pieces, units, score):  # type: ignore[no-untyped-def]
+def _weight_and_share(out, at, pieces, units, total):  # type: ignore[no-untyped-def]
+    """A part of a score, and that part of the whole; both from the printed units, so that they agree."""
     at = put_decimal(out, at, units, SCORE_DECIMALS)
     at = _fixed(out, at, pieces, _Piece.SHARE)
-    at = put_decimal(out, at, _units(units / (score * 10.0**SCORE_DECIMALS), 4), 4)
+    at = put_decimal(out, at, _units(units / total if total > 0 else 0.0, 4), 4)
     return _fixed(out, at, pieces, _Piece.CLOSE)
 
 
 @inlined
 def _popular_item(out, at, cards, pieces, answer, rank, best, people, where):  # type: ignore[no-untyped-def]
     """A recommendation from the popularity list."""
-    score = answer.scores[rank]
+    score = _score(answer, rank)
     at = _open_item(
         out, at, cards, pieces, answer.events[rank], score, best, people / (people + HALF_CONFIDENCE)
     )
@@ -216,7 +223,7 @@ def _popular_item(out, at, cards, pieces, answer, rank, best, people, where):  #
 def _encode(out, cards, pieces, answer, n_personal, n, liked, masses, where):  # type: ignore[no-untyped-def]
     """Write n recommendations with commas between them; return their length, or minus the room that is missing."""
     at = np.int64(0)
-    best = answer.scores[0] if n > 0 else np.float32(0.0)
+    best = _score(answer, 0) if n > 0 else np.float32(0.0)
     for rank in range(n):
         room = at + _ITEM_OVERHEAD + where.size + _card_length(cards, answer.events[rank])
         if rank < n_personal:

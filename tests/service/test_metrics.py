@@ -31,7 +31,7 @@ def application(metrics: Metrics) -> web.Application:
         return web.Response()
 
     app = web.Application(middlewares=[metrics_middleware(metrics), error_middleware()])
-    app.router.add_get("/metrics", metrics_handler(metrics))
+    app.router.add_get("/metrics", metrics_handler(metrics.render))
     app.router.add_get("/things/{what}", handle)
     return app
 
