@@ -68,8 +68,8 @@ def a_model(
 def live_state(model: Model, events: Iterable[EventRow]) -> LiveState:
     """The model live, with a catalogue of these events."""
     state = LiveState(model)
-    state.put_events(events)
-    state.rate_new_events()
+    state.put_events(list(events))
+    state.settle_events()
     return state
 
 
@@ -82,6 +82,8 @@ def write_model(registry: ModelRegistry, model: Model) -> None:
         "cutoff": float(NOW),
         "training_samples": int(model.preferences.liked.indices.size),
         "validation_metrics": {},
+        "last_feedback_id": 0,
+        "fingerprints": {},
     }
     write_bundle(registry.path(model.version), model.arrays(), facts)
 

@@ -67,8 +67,12 @@ class Catalogue:
         self._cities[indices] = [self._number_of(event.city) for event in events]
         self._candidates.clear()
 
+    def name(self, index: int, event_id: str) -> None:
+        """Give an event that is not in the site's table a card, for when it is somebody's reason."""
+        self._cards.put([index], [unlisted_card(event_id)])
+
     def name_the_rest(self, event_ids: Sequence[str]) -> None:
-        """Give the events that are not in the site's table a card, for when they are somebody's reason."""
+        """The same for every event that has no card yet; `event_ids` are those of all events."""
         nameless = self._cards.without_card(len(event_ids)).tolist()
         if nameless:
             self._cards.put(nameless, [unlisted_card(event_ids[index]) for index in nameless])

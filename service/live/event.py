@@ -1,5 +1,6 @@
 """What the service makes of a row of the events table: is it on, and the part of its JSON that never changes."""
 
+import re
 from datetime import UTC, datetime
 
 import orjson
@@ -12,15 +13,19 @@ _UNTITLED = b"an event that is no longer listed"
 #: same in every answer, without braces.
 Card = tuple[bytes, bytes, bytes]
 
-#: The site's events table has no status: a cancelled event is deleted, or says so in its tags or title.
+#: The site's events table has no status: a cancelled event is deleted, or says so in its tags, or at either end of
+#: its title, set off by a sign: "CANCELLED: Trad Night", "Trad Night (cancelled)". A night called "Never Cancelled"
+#: is on.
 _CANCELLED = ("cancelled", "canceled")
+_TITLE_CANCELLED = re.compile(r"\W*cancell?ed\b|.*[^\w\s]\s*cancell?ed\W*$", re.IGNORECASE | re.DOTALL)
 
 
 def is_cancelled(event: EventRow) -> bool:
     """Whether the site says that an event does not take place."""
-    return any(tag.strip().casefold() in _CANCELLED for tag in event.tags) or (
-        event.title.strip(" [(*-").casefold().startswith(_CANCELLED)
-    )
+    if any(tag.strip().casefold() in _CANCELLED for tag in event.tags):
+        return True
+    # Nearly every title is told by the first test, at a thirtieth of the second one's price.
+    return "cancel" in event.title.casefold() and _TITLE_CANCELLED.match(event.title) is not None
 
 
 def make_card(event: EventRow) -> Card:

@@ -37,7 +37,9 @@ class LiveState:
         self._new_users: dict[str, int] = {}
         self._new_events: dict[str, int] = {}
         self._event_ids = list(model.events)
-        self._n_rated = len(model.events)
+        self._has_unrated = (
+            False  #: whether an event that the model never saw was listed and is not rated yet
+        )
         #: row -> event -> how the pair stands, for pairs acted on since the training
         self._since: dict[int, dict[int, PairState]] = {}
         self.catalogue = Catalogue(self.live.event_room)
@@ -80,7 +82,10 @@ class LiveState:
     def apply(self, user_id: str, event_id: str, action: Action) -> None:
         """Let one action count from now on. People and events the model never saw take part at once."""
         row = self._ensure_user(user_id)
-        event = self._ensure_event(event_id)
+        event = self.event_index(event_id)
+        if event < 0:
+            event = self._ensure_event(event_id)
+            self.catalogue.name(event, event_id)  # the very next answer may give it as a reason
         weights = self.model.settings.preferences.weights
         state = fold_action(self._pair(row, event), action, 1.0, weights)
         self.live.set_preference(row, event, max(1, round(state.value * 255)) if state.value > 0 else 0)
@@ -99,6 +104,7 @@ class LiveState:
         """Add events to the catalogue, or replace what it knows of them. `settle_events` comes after the last."""
         by_index = {self._ensure_event(event.event_id): event for event in events}
         self.catalogue.put(list(by_index), list(by_index.values()))
+        self._has_unrated |= max(by_index, default=-1) >= len(self.model.events)
 
     def close_events(self, event_ids: Iterable[str]) -> None:
         """Take events out of all answers that the site has deleted."""
@@ -112,10 +118,10 @@ class LiveState:
         They start at the mean popularity in their city, or of all events where the city is new.
         """
         self.catalogue.name_the_rest(self._event_ids)
-        n_known = len(self.model.events)
-        if self._n_rated == self.live.n_events:
+        if not self._has_unrated:
             return
-        self._n_rated = self.live.n_events
+        self._has_unrated = False
+        n_known = len(self.model.events)
         popularity = self.model.popularity.astype(np.float64)
         city = self.catalogue.cities[: self.live.n_events] - NOWHERE  # 0 where there is none
         sums, counts = (
