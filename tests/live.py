@@ -68,9 +68,13 @@ def is_at_rest(space: Workspace) -> bool:
 
 @st.composite
 def changes(draw: st.DrawFn, live: LiveSite, max_size: int = 12) -> list[tuple[Any, ...]]:
-    """Calls of methods of a live site, (name, *arguments), that are in range when they are made in order."""
+    """Calls of methods of a live site, (name, *arguments), that are in range when they are made in order.
+
+    Some pairs change again and again, and may be taken back.
+    """
     n_users, n_events = live.n_users, live.n_events
     calls: list[tuple[Any, ...]] = []
+    pairs: list[tuple[int, int]] = []
     for _ in range(draw(st.integers(0, max_size))):
         names = ["add_user", "add_event"]
         if n_users:
@@ -83,10 +87,10 @@ def changes(draw: st.DrawFn, live: LiveSite, max_size: int = 12) -> list[tuple[A
         if name == "forget_user":
             calls.append((name, draw(st.integers(0, n_users - 1))))
         elif name == "set_preference":
+            anything = st.tuples(st.integers(0, n_users - 1), st.integers(0, n_events - 1))
+            pairs.append(draw(anything | st.sampled_from(pairs) if pairs else anything))
             weight = draw(st.one_of(st.sampled_from([0, 1, 255]), st.integers(0, 255)))
-            calls.append(
-                (name, draw(st.integers(0, n_users - 1)), draw(st.integers(0, n_events - 1)), weight)
-            )
+            calls.append((name, *pairs[-1], weight))
         else:
             calls.append((name,))
     return calls

@@ -237,6 +237,21 @@ def test_people_and_events_that_the_model_never_saw_take_part_at_once() -> None:
     assert ask(live, profile_of(live, 0))[:2] == ([new_event, 1], [1, stranger])
 
 
+def test_a_like_that_was_taken_back_supports_and_explains_nothing() -> None:
+    live = live_site(np.array([[255, 0, 0], [255, 255, 0], [255, 255, 0]], np.uint8))
+    new_event = live.add_event()
+    for user, event in ((1, 1), (2, new_event), (2, new_event - 1)):
+        live.set_preference(user, event, 255)
+        live.set_preference(user, event, 0)
+    events, neighbours, desk = ask(live, profile_of(live, 0))
+    assert (events, neighbours) == ([1], [1, 2])
+    assert desk.answer.supporters[0] == 1
+    live.set_preference(1, new_event, 255)
+    events, _, desk = ask(live, profile_of(live, 0))
+    assert events == [1, new_event]
+    assert desk.answer.supporters[:2].tolist() == [1, 1]
+
+
 def test_the_longest_answer_is_ranked_and_explained() -> None:
     likes = np.zeros((2, MOST_ANSWERS + 20), np.uint8)
     likes[1] = 255
