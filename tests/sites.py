@@ -26,6 +26,10 @@ VERSION = "20270115T080000Z"
 PLAIN = ModelSettings(collaborative=CollaborativeSettings(posting_cap=None))
 
 
+#: Who did what with which event: user, event, action.
+Act = tuple[str, str, Action]
+
+
 def an_event(event_id: str, **values: Any) -> EventRow:
     """An event tomorrow, with as little said about it as the table allows."""
     unknown = dict.fromkeys(
@@ -46,17 +50,28 @@ def a_model(
     settings: ModelSettings = PLAIN,
     version: str = VERSION,
 ) -> Model:
-    """A model of saves and hides by person, at no known time. `events` come first in the vocabulary."""
+    """A model of saves and hides by person."""
     acts = [(user, event, Action.SAVE) for user in likes for event in likes[user]]
     acts += [(user, event, Action.HIDE) for user, hidden in (hides or {}).items() for event in hidden]
+    return model_of(acts, events, settings, version)
+
+
+def model_of(
+    acts: Sequence[Act], events: Sequence[str] = (), settings: ModelSettings = PLAIN, version: str = VERSION
+) -> Model:
+    """A model of what people did, in this order and a second apart. `events` come first in the vocabulary."""
     users = list(dict.fromkeys(user for user, _, _ in acts))
     all_events = list(dict.fromkeys([*events, *(event for _, event, _ in acts)]))
-    log = log_of([(users.index(user), all_events.index(event), act, np.nan) for user, event, act in acts])
+    start = NOW - len(acts)
+    rows = [
+        (users.index(user), all_events.index(event), action, start + second)
+        for second, (user, event, action) in enumerate(acts)
+    ]
     model, _ = fit_model(
         version,
         Vocabulary.from_ids(users),
         Vocabulary.from_ids(all_events),
-        log,
+        log_of(rows),
         np.full(len(all_events), -1, np.int32),
         np.full(len(all_events), np.nan),
         settings,

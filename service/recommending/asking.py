@@ -57,7 +57,9 @@ def _candidates(state: LiveState, city: str | None, now: float) -> tuple[Candida
     Nothing on in a city, or a city nobody has heard of, is no reason for an empty page.
     """
     candidates = state.catalogue.candidates(city, now)
-    if candidates.n_events or city is None:
+    if candidates.n_events:
         return candidates, city, None
-    notice = f"Nothing is listed in {city}; these are events elsewhere."
-    return state.catalogue.candidates(None, now), None, notice
+    elsewhere = state.catalogue.candidates(None, now)
+    if not elsewhere.n_events:
+        return elsewhere, None, "No events are listed."
+    return elsewhere, None, f"Nothing is listed in {city}; these are events elsewhere."
