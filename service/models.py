@@ -37,7 +37,7 @@ class ModelRegistry:
         if not self.directory.is_dir():
             return []
         found = (entry.name for entry in self.directory.iterdir() if entry.is_dir())
-        return sorted(name for name in found if _VERSION.fullmatch(name))
+        return sorted((name for name in found if _VERSION.fullmatch(name)), key=_age)
 
     def new_version(self, stamp: str) -> str:
         """A version that is not taken yet: the stamp (20261122T020000Z), with a number where it is taken."""
@@ -51,7 +51,8 @@ class ModelRegistry:
     def current(self) -> str | None:
         """The version that serves, None before the first was published."""
         try:
-            return (self.directory / "current").read_text("utf-8").strip() or None
+            # What a failing disk made of the pointer is a version that is not there, which loading it will say.
+            return (self.directory / "current").read_text("utf-8", errors="replace").strip() or None
         except FileNotFoundError:
             return None
 
@@ -80,6 +81,12 @@ class ModelRegistry:
         if model.version != version:
             raise BundleError(self.path(version), f"holds model {model.version}")
         return model, dict(bundle.facts)
+
+
+def _age(version: str) -> tuple[str, int]:
+    """What sorts versions by age: -10 comes after -9."""
+    stamp, _, number = version.partition("-")
+    return stamp, int(number or 1)
 
 
 def _sync_directory(directory: Path) -> None:
