@@ -94,8 +94,8 @@ SQLITE = Dialect(
     numeric_site_ids=False,
     before_first_id="",
     allows_long_transactions=True,
-    # Keys come in random order: without the pages of their index at hand an import takes twice as long. They
-    # are given back afterwards, as a service has better uses for 32 MB.
+    # The keys of a file that is not sorted by user come in random order: without the pages of their index at
+    # hand the import takes twice as long. Given back afterwards, as a service has better uses for 32 MB.
     begin_import=(Statement("PRAGMA cache_size = -32768"),),
     end_import=(Statement("PRAGMA cache_size = -2000"), Statement("PRAGMA shrink_memory")),
     # The transaction that a migration runs in locks the whole file already.
