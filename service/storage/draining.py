@@ -106,14 +106,14 @@ class Drainer:
             await self._queue.settle_erasure(user_id, at)
         feedback, exposures = waiting.feedback, waiting.exposures
         if not feedback.is_settled:
-            refusals = await self._recorder.record_feedback(feedback.rows)
+            refusals = await self._recorder.record_feedback([row.entry for row in feedback.rows])
             await self._queue.settle_feedback(feedback, refusals)
             self._count(len(feedback.rows), len(refusals))
         if not exposures.is_settled:
             refusals = await self._recorder.record_exposures(exposures.rows)
             await self._queue.settle_exposures(exposures, refusals)
             self._count(len(exposures.rows), len(refusals))
-        return self._batch_rows in (len(feedback.rows), len(exposures.rows))
+        return max(len(feedback.rows), len(exposures.rows)) >= self._batch_rows
 
     async def _drain_on(self) -> None:
         failures = 0

@@ -27,7 +27,6 @@ from service.storage.queue_entries import (
     FeedbackEntry,
     Mark,
     Outcome,
-    QueuedExposure,
     QueuedFeedback,
     QueuedUserData,
     QueueStatus,
@@ -156,7 +155,7 @@ class DurableQueue:
         return await self._read(lambda: self._reads.erased_users(since))
 
     async def waiting(self, limit: int) -> Waiting:
-        """What the main database is to get next, at most `limit` rows of a kind."""
+        """What the main database is to get next, about `limit` rows of a kind at most."""
         return await self._read(lambda: self._reads.waiting(limit))
 
     async def wait_for_news(self, seconds: float) -> None:
@@ -177,7 +176,7 @@ class DurableQueue:
         """Note that the main database has the batch, but for the refused rows, which are set aside."""
         await self._settle("feedback", batch.end, refusals)
 
-    async def settle_exposures(self, batch: Batch[QueuedExposure], refusals: Sequence[Refusal] = ()) -> None:
+    async def settle_exposures(self, batch: Batch[ExposureEntry], refusals: Sequence[Refusal] = ()) -> None:
         """As `settle_feedback`, and delete the batch here."""
         await self._settle("exposures", batch.end, refusals)
 

@@ -10,8 +10,8 @@ from typing import Generic, TypeVar
 MAX_KEY_LENGTH = 128
 _HASH_DIGITS = frozenset("0123456789abcdef")
 _HASH_LENGTH = 64
-# What a row takes in the file beside its text: header, numbers, the entries of its indexes, page slack.
-_ROW_BYTES = 120
+#: What a row takes in the file beside its text: header, numbers, the entries of its indexes, page slack.
+ROW_BYTES = 120
 
 T = TypeVar("T")
 
@@ -86,7 +86,8 @@ class FeedbackEntry:
     def stored_bytes(self) -> int:
         """Roughly what the entry takes in the file; ValueError for text that is not Unicode."""
         texts = (self.event_id, self.action, self.context, self.recommendation_id, self.request_hash)
-        return row_bytes(texts, indexed=(self.key, self.user_id))
+        indexed = (self.key, self.user_id)
+        return ROW_BYTES + _utf8_bytes(texts) + 2 * _utf8_bytes(indexed)
 
 
 @dataclass(frozen=True)
@@ -124,14 +125,6 @@ class QueuedFeedback:
 
 
 @dataclass(frozen=True)
-class QueuedExposure:
-    """An answer that waits for the main database."""
-
-    position: int
-    entry: ExposureEntry
-
-
-@dataclass(frozen=True)
 class Mark:
     """A place in the log of one kind: the last position before it, and the bytes up to there since the start."""
 
@@ -163,15 +156,19 @@ class Waiting:
 
     erasures: Mapping[str, int]
     feedback: Batch[QueuedFeedback]
-    exposures: Batch[QueuedExposure]
+    exposures: Batch[ExposureEntry]
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """A row that the main database will not have, and why: to be set aside."""
+    """A row that the main database will not have, and why: to be set aside.
 
-    position: int
-    content: str  #: the row as JSON
+    `content` is the row as JSON, `recorded_at` when it was recorded (seconds since 1970).
+    """
+
+    user_id: str | None
+    recorded_at: float
+    content: str
     reason: str
 
 
@@ -213,7 +210,7 @@ class QueuedUserData:
     """Everything in the queue about one person, and when they were last erased, None when never."""
 
     feedback: tuple[QueuedFeedback, ...]
-    exposures: tuple[QueuedExposure, ...]
+    exposures: tuple[ExposureEntry, ...]
     refused: tuple[RefusedRow, ...]
     erased_at: int | None
 
@@ -224,10 +221,5 @@ def check_instant(name: str, seconds: float) -> None:
         raise ValueError(f"{name}: expected seconds since 1970, got {seconds}")
 
 
-def row_bytes(texts: Iterable[str | None], indexed: Iterable[str | None]) -> int:
-    """Roughly what a row takes in the queue's file; ValueError for text that is not Unicode."""
-    return _ROW_BYTES + _text_bytes(texts) + 2 * _text_bytes(indexed)
-
-
-def _text_bytes(texts: Iterable[str | None]) -> int:
+def _utf8_bytes(texts: Iterable[str | None]) -> int:
     return sum([len(text.encode()) for text in texts if text is not None])

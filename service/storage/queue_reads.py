@@ -1,46 +1,41 @@
 """What is read from the queue's file. Blocks; belongs to one thread. Never waits for a writer."""
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
-
-import orjson
+from typing import Any
 
 from service.storage.queue_entries import (
     Batch,
     ExposureEntry,
     FeedbackEntry,
     Mark,
-    QueuedExposure,
     QueuedFeedback,
     QueuedUserData,
     QueueStatus,
     RefusedRow,
     Waiting,
 )
-from service.storage.queue_schema import Kind, read_marks
+from service.storage.queue_packs import mention_of, unpack_exposures
+from service.storage.queue_schema import read_marks
 
-T = TypeVar("T")
 _Row = tuple[Any, ...]
 
-# The position comes first and the bytes up to the row last, whatever stands between.
 _FEEDBACK = (
     "SELECT id, key, request_hash, user_id, event_id, action, context, recommendation_id, recorded_at,"
     " end_bytes FROM feedback"
 )
-_EXPOSURES = (
-    "SELECT id, recommendation_id, user_id, model_version, variant, arm, city, event_ids, latency_ms,"
-    " experiment_id, is_exposure, created_at, end_bytes FROM exposures"
-)
 _AFTER = " WHERE id > ? ORDER BY id LIMIT ?"
 _OF_USER = " WHERE user_id = ? ORDER BY id"
 _REFUSED_OF_USER = "SELECT kind, content, reason FROM refused WHERE user_id = ? ORDER BY id"
+_PACKS = "SELECT id, end_bytes, pack FROM exposures ORDER BY id"
+_PACKS_WITH = "SELECT pack FROM exposures WHERE instr(pack, ?) ORDER BY id"
 _COUNTS = (
-    "SELECT (SELECT count(*) FROM feedback WHERE id > :drained), (SELECT count(*) FROM exposures),"
-    " (SELECT count(*) FROM erased WHERE NOT settled), (SELECT count(*) FROM refused),"
+    "SELECT (SELECT count(*) FROM feedback WHERE id > :drained),"
+    " (SELECT coalesce(sum(entries), 0) FROM exposures), (SELECT count(*) FROM erased WHERE NOT settled),"
+    " (SELECT count(*) FROM refused),"
     " (SELECT recorded_at FROM feedback WHERE id > :drained ORDER BY id LIMIT 1),"
-    " (SELECT created_at FROM exposures ORDER BY id LIMIT 1)"
+    " (SELECT oldest FROM exposures ORDER BY id LIMIT 1)"
 )
 
 
@@ -58,13 +53,16 @@ class QueueReads:
             return [_feedback(row, drained) for row in rows]
 
     def waiting(self, limit: int) -> Waiting:
-        """What the main database is to get next, at most `limit` rows of a kind, all at one instant."""
+        """What the main database is to get next, all at one instant.
+
+        At most `limit` rows of feedback, and packs of exposures until they hold `limit`.
+        """
         with self._snapshot():
             erasures = self._db.execute("SELECT user_id, erased_at FROM erased WHERE NOT settled").fetchall()
             return Waiting(
                 erasures=dict(erasures),
-                feedback=self._batch("feedback", _FEEDBACK + _AFTER, limit, _feedback),
-                exposures=self._batch("exposures", _EXPOSURES + _AFTER, limit, _exposure),
+                feedback=self._waiting_feedback(limit),
+                exposures=self._waiting_exposures(limit),
             )
 
     def status(self, now: float) -> QueueStatus:
@@ -88,14 +86,15 @@ class QueueReads:
     def export_user(self, user_id: str) -> QueuedUserData:
         """Everything in the queue about one person."""
         with self._snapshot():
-            marks = read_marks(self._db, "feedback")
+            _, drained = read_marks(self._db, "feedback")
             feedback = self._db.execute(_FEEDBACK + _OF_USER, (user_id,))
-            exposures = self._db.execute(_EXPOSURES + _OF_USER, (user_id,))
+            packs = self._db.execute(_PACKS_WITH, (mention_of(user_id),))
+            exposures = [entry for (pack,) in packs for entry in unpack_exposures(pack)]
             refused = self._db.execute(_REFUSED_OF_USER, (user_id,))
             erased = self._db.execute("SELECT erased_at FROM erased WHERE user_id = ?", (user_id,)).fetchone()
             return QueuedUserData(
-                feedback=tuple([_feedback(row, marks[1]) for row in feedback]),
-                exposures=tuple([_exposure(row, marks[1]) for row in exposures]),
+                feedback=tuple([_feedback(row, drained) for row in feedback]),
+                exposures=tuple([entry for entry in exposures if entry.user_id == user_id]),
                 refused=tuple([RefusedRow(*row) for row in refused]),
                 erased_at=None if erased is None else erased[0],
             )
@@ -117,26 +116,24 @@ class QueueReads:
         finally:
             self._db.execute("ROLLBACK")
 
-    def _batch(self, kind: Kind, statement: str, limit: int, decode: Callable[[_Row, Mark], T]) -> Batch[T]:
-        last, drained = read_marks(self._db, kind)
-        rows = self._db.execute(statement, (drained.position, limit)).fetchall()
-        # A page that is not full is the last: what may have been erased behind it is passed over with it.
+    # What is read up to the limit ends with its last row; otherwise with the last mark, so that what may have
+    # been erased behind the last row is passed over with it.
+
+    def _waiting_feedback(self, limit: int) -> Batch[QueuedFeedback]:
+        last, drained = read_marks(self._db, "feedback")
+        rows = self._db.execute(_FEEDBACK + _AFTER, (drained.position, limit)).fetchall()
         end = Mark(rows[-1][0], rows[-1][-1]) if len(rows) == limit else last
-        return Batch(rows=tuple([decode(row, drained) for row in rows]), start=drained, end=end)
+        return Batch(tuple([_feedback(row, drained) for row in rows]), drained, end)
+
+    def _waiting_exposures(self, limit: int) -> Batch[ExposureEntry]:
+        last, drained = read_marks(self._db, "exposures")
+        exposures: list[ExposureEntry] = []
+        for position, end_bytes, pack in self._db.execute(_PACKS):
+            exposures += unpack_exposures(pack)
+            if len(exposures) >= limit:
+                return Batch(tuple(exposures), drained, Mark(position, end_bytes))
+        return Batch(tuple(exposures), drained, last)
 
 
 def _feedback(row: _Row, drained: Mark) -> QueuedFeedback:
     return QueuedFeedback(row[0], FeedbackEntry(*row[1:-1]), drained=row[0] <= drained.position)
-
-
-def _exposure(row: _Row, _: Mark) -> QueuedExposure:
-    position, *first, event_ids, latency_ms, experiment_id, is_exposure, created_at, _end = row
-    values = (
-        *first,
-        tuple(orjson.loads(event_ids)),
-        latency_ms,
-        experiment_id,
-        bool(is_exposure),
-        created_at,
-    )
-    return QueuedExposure(position, ExposureEntry(*values))

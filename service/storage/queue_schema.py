@@ -30,19 +30,10 @@ _SCHEMA = (
     """CREATE TABLE exposures (
         id INTEGER PRIMARY KEY,
         end_bytes INTEGER NOT NULL,
-        recommendation_id TEXT NOT NULL,
-        user_id TEXT,
-        model_version TEXT NOT NULL,
-        variant TEXT NOT NULL,
-        arm TEXT NOT NULL,
-        city TEXT,
-        event_ids TEXT NOT NULL,
-        latency_ms REAL NOT NULL,
-        experiment_id TEXT,
-        is_exposure INTEGER NOT NULL,
-        created_at REAL NOT NULL
+        entries INTEGER NOT NULL,
+        oldest REAL NOT NULL,
+        pack TEXT NOT NULL
     )""",
-    "CREATE INDEX exposures_user ON exposures (user_id)",
     # The last position given, which is never given again whatever is deleted, and the last one that the main
     # database has.
     """CREATE TABLE marks (

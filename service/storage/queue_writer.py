@@ -16,7 +16,8 @@ from functools import partial
 from typing import Any, TypeVar
 
 from service.storage.queue_entries import ExposureEntry, FeedbackEntry, Outcome, QueueUnavailableError
-from service.storage.queue_writes import PreparedExposure, QueueWrites, prepare_exposure
+from service.storage.queue_packs import pack_exposures
+from service.storage.queue_writes import QueueWrites
 from service.storage.sparse_log import SparseLog
 
 logger = logging.getLogger(__name__)
@@ -197,27 +198,23 @@ class QueueWriter:
     def _flush_due(self) -> None:
         try:
             self._write_exposures()
-        except sqlite3.Error as error:
-            self._log.warning("exposures cannot be stored: %s", error)
+        except Exception as error:  # noqa: BLE001 - logged, and tried again; feedback needs this thread
+            self._log.warning("exposures cannot be stored: %r", error)
             if self._closing:
                 self._give_up_exposures()
 
     def _write_exposures(self) -> None:
         with self._wake:
             exposures, self._exposures = self._exposures, []
-        rows = [row for entry in exposures if (row := self._prepared(entry)) is not None]
         try:
-            self._lose(self._writes.add_exposures([row for _, row in rows]), "the queue is full")
-        except sqlite3.Error:
-            self._put_back([entry for entry, _ in rows])
+            packs, reasons = pack_exposures(exposures)
+            no_room = self._writes.add_exposures(packs) if packs else 0
+        except Exception:
+            self._put_back(exposures)
             raise
-
-    def _prepared(self, entry: ExposureEntry) -> tuple[ExposureEntry, PreparedExposure] | None:
-        try:
-            return entry, prepare_exposure(entry)
-        except (ValueError, TypeError) as error:
-            self._lose(1, str(error))
-            return None
+        self._lose(no_room, "the queue is full")
+        for reason in reasons:
+            self._lose(1, reason)
 
     def _put_back(self, exposures: list[ExposureEntry]) -> None:
         with self._wake:

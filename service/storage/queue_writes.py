@@ -4,20 +4,15 @@ Positions are given under the write lock, so they grow in the order of the commi
 them: who has seen everything up to a position never misses a row.
 """
 
-import math
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import accumulate, takewhile
 from typing import Any
-
-import orjson
 
 from service.storage.file_lock import FileLock
 from service.storage.queue_entries import (
     ErasedRows,
-    ExposureEntry,
     FeedbackEntry,
     KeyReusedError,
     Mark,
@@ -25,9 +20,8 @@ from service.storage.queue_entries import (
     QueueError,
     QueueFullError,
     Refusal,
-    check_instant,
-    row_bytes,
 )
+from service.storage.queue_packs import Pack, filter_pack, mention_of
 from service.storage.queue_schema import Kind, read_marks
 
 #: Seconds a caller is asked to wait when the queue is full: by then the drainer has tried again.
@@ -38,31 +32,20 @@ PRUNE_ROWS = 200
 REFUSED_KEPT_SECONDS = 30 * 86_400.0
 
 _INSERT_FEEDBACK = "INSERT INTO feedback VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_INSERT_EXPOSURE = "INSERT INTO exposures VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT_PACK = "INSERT INTO exposures VALUES (?, ?, ?, ?, ?)"
 _IS_ERASED = "SELECT 1 FROM erased WHERE user_id = ? AND erased_at >= ?"
+_ERASED_SINCE = "SELECT user_id, erased_at FROM erased WHERE erased_at >= ?"
 _MARK_ERASED = (
     "INSERT INTO erased (user_id, erased_at, settled) VALUES (?, ?, 0) ON CONFLICT (user_id) DO UPDATE"
     " SET erased_at = max(erased_at, excluded.erased_at), settled = 0"
 )
-_REFUSE = {
-    "feedback": "INSERT INTO refused (kind, user_id, content, reason, refused_at)"
-    " SELECT 'feedback', user_id, ?, ?, ? FROM feedback WHERE id = ?",
-    "exposures": "INSERT INTO refused (kind, user_id, content, reason, refused_at)"
-    " SELECT 'exposures', user_id, ?, ?, ? FROM exposures WHERE id = ?",
-}
+_REFUSE = (
+    "INSERT INTO refused (kind, user_id, content, reason, refused_at) SELECT ?, ?, ?, ?, ?"
+    " WHERE NOT EXISTS (SELECT 1 FROM erased WHERE user_id = ? AND erased_at >= ?)"
+)
 _OLD_REFUSED = (
     "DELETE FROM refused WHERE id IN (SELECT id FROM refused WHERE refused_at < ? ORDER BY id LIMIT ?)"
 )
-
-
-@dataclass(frozen=True)
-class PreparedExposure:
-    """An answer as the columns of its row, with what the capacity and an erasure ask about it."""
-
-    user_id: str | None
-    created_at: float
-    bytes: int
-    values: tuple[object, ...]
 
 
 class QueueWrites:
@@ -81,16 +64,16 @@ class QueueWrites:
         with self._transaction():
             return [self._attempt(entries) for entries in puts]
 
-    def add_exposures(self, exposures: Sequence[PreparedExposure]) -> int:
-        """Store answers in their order; returns for how many, the last ones, there was no room."""
+    def add_exposures(self, packs: Sequence[Pack]) -> int:
+        """Store exposures in their order; returns for how many, the last ones, there was no room."""
         with self._transaction():
-            known = [one for one in exposures if not self._is_erased(one.user_id, one.created_at)]
+            kept = self._not_erased(packs)
             last, drained = read_marks(self._db, "exposures")
             room = min(self._max_bytes // 2, self._max_bytes - self._waiting_bytes("feedback"))
-            numbered = _numbered([(one.bytes, one.values) for one in known], last)
-            kept = [row for row in numbered if row[1] - drained.bytes <= room]
-            self._append("exposures", _INSERT_EXPOSURE, kept)
-            return len(known) - len(kept)
+            values = [(pack.stored_bytes, (pack.entries, pack.oldest, pack.text)) for pack in kept]
+            rows = [row for row in _numbered(values, last) if row[1] - drained.bytes <= room]
+            self._append("exposures", _INSERT_PACK, rows)
+            return sum([pack.entries for pack in kept[len(rows) :]])
 
     def erase_user(self, user_id: str, at: int) -> ErasedRows:
         """Delete everything of a person and take nothing in any more that was recorded until `at`."""
@@ -102,7 +85,7 @@ class QueueWrites:
                     "DELETE FROM feedback WHERE user_id = ? AND id > ?", user_id, drained.position
                 ),
                 drained_feedback=self._delete("DELETE FROM feedback WHERE user_id = ?", user_id),
-                exposures=self._delete("DELETE FROM exposures WHERE user_id = ?", user_id),
+                exposures=self._delete_exposures(user_id),
                 refused=self._delete("DELETE FROM refused WHERE user_id = ?", user_id),
             )
 
@@ -119,13 +102,12 @@ class QueueWrites:
     def settle(self, kind: Kind, end: Mark, refusals: Sequence[Refusal], now: float) -> None:
         """Note that the main database has everything up to `end` but the refused rows, which are set aside.
 
-        A refused row that was erased meanwhile is not set aside.
+        A refused row whose person was erased since is not set aside.
         """
         with self._transaction(durable=False):
-            self._db.executemany(
-                _REFUSE[kind],
-                [(refused.content, refused.reason, now, refused.position) for refused in refusals],
-            )
+            for refusal in refusals:
+                row = (kind, refusal.user_id, refusal.content, refusal.reason, now)
+                self._db.execute(_REFUSE, (*row, refusal.user_id, int(refusal.recorded_at)))
             if kind == "exposures":
                 self._db.execute("DELETE FROM exposures WHERE id <= ?", (end.position,))
             self._db.execute(
@@ -208,7 +190,19 @@ class QueueWrites:
         row = self._db.execute("SELECT request_hash FROM feedback WHERE key = ?", (key,)).fetchone()
         return None if row is None else str(row[0])
 
-    def _is_erased(self, user_id: str | None, recorded_at: float) -> bool:
+    def _not_erased(self, packs: Sequence[Pack]) -> Sequence[Pack]:
+        """The packs without exposures whose people were erased after them: as a rule, all as they are."""
+        oldest = min([pack.oldest for pack in packs])
+        erased: dict[str | None, int] = dict(self._db.execute(_ERASED_SINCE, (int(oldest),)).fetchall())
+        if not erased:
+            return packs
+        filtered = [
+            filter_pack(pack.text, lambda entry: int(entry.created_at) > erased.get(entry.user_id, -1))
+            for pack in packs
+        ]
+        return [pack for pack, _ in filtered if pack is not None]
+
+    def _is_erased(self, user_id: str, recorded_at: float) -> bool:
         # In whole seconds, as the main database compares them.
         return self._db.execute(_IS_ERASED, (user_id, int(recorded_at))).fetchone() is not None
 
@@ -223,24 +217,23 @@ class QueueWrites:
                 "UPDATE marks SET last_id = ?, last_bytes = ? WHERE kind = ?", (*rows[-1][:2], kind)
             )
 
+    def _delete_exposures(self, user_id: str) -> int:
+        holding = "SELECT id, pack FROM exposures WHERE instr(pack, ?)"
+        deleted = 0
+        for position, text in self._db.execute(holding, (mention_of(user_id),)).fetchall():
+            pack, dropped = filter_pack(text, lambda entry: entry.user_id != user_id)
+            deleted += dropped
+            if pack is None:
+                self._db.execute("DELETE FROM exposures WHERE id = ?", (position,))
+            else:
+                self._db.execute(
+                    "UPDATE exposures SET entries = ?, pack = ? WHERE id = ?",
+                    (pack.entries, pack.text, position),
+                )
+        return deleted
+
     def _delete(self, statement: str, *params: object) -> int:
         return self._db.execute(statement, params).rowcount
-
-
-def prepare_exposure(entry: ExposureEntry) -> PreparedExposure:
-    """An answer as it is stored; ValueError or TypeError when it cannot be."""
-    check_instant("created_at", entry.created_at)
-    if not math.isfinite(entry.latency_ms):
-        raise ValueError(f"latency_ms: expected a number, got {entry.latency_ms}")
-    event_ids = orjson.dumps(entry.event_ids).decode()
-    texts = (entry.recommendation_id, entry.model_version, entry.variant, entry.arm, entry.city, event_ids)
-    numbers = (entry.latency_ms, entry.experiment_id, int(entry.is_exposure), entry.created_at)
-    return PreparedExposure(
-        user_id=entry.user_id,
-        created_at=entry.created_at,
-        bytes=row_bytes(texts=(*texts, entry.experiment_id), indexed=(entry.user_id,)),
-        values=(texts[0], entry.user_id, *texts[1:], *numbers),
-    )
 
 
 def _feedback_values(entry: FeedbackEntry) -> tuple[object, ...]:

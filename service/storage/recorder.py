@@ -17,7 +17,7 @@ from service.storage.queries.recording import (
     insert_feedback,
     insert_predictions,
 )
-from service.storage.queue_entries import QueuedExposure, QueuedFeedback, Refusal
+from service.storage.queue_entries import ExposureEntry, FeedbackEntry, Refusal
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ _PROBE_PREDICTIONS = Statement(
     " event_ids, experiment_id, is_exposure FROM model_predictions WHERE 1 = 0"
 )
 
-R = TypeVar("R", QueuedFeedback, QueuedExposure)
+R = TypeVar("R", FeedbackEntry, ExposureEntry)
 
 
 class Recorder:
@@ -47,10 +47,10 @@ class Recorder:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def record_feedback(self, rows: Sequence[QueuedFeedback]) -> list[Refusal]:
+    async def record_feedback(self, rows: Sequence[FeedbackEntry]) -> list[Refusal]:
         return await self._record(rows, self._insert_feedback, _PROBE_FEEDBACK)
 
-    async def record_exposures(self, rows: Sequence[QueuedExposure]) -> list[Refusal]:
+    async def record_exposures(self, rows: Sequence[ExposureEntry]) -> list[Refusal]:
         return await self._record(rows, self._insert_exposures, _PROBE_PREDICTIONS)
 
     async def _record(
@@ -74,57 +74,59 @@ class Recorder:
         except StatementError as error:
             raise StorageUnavailable(f"nothing can be recorded: {error}") from error
 
-    async def _insert_feedback(self, rows: Sequence[QueuedFeedback]) -> list[Refusal]:
+    async def _insert_feedback(self, rows: Sequence[FeedbackEntry]) -> list[Refusal]:
         recorded = await insert_feedback(self._database, [_feedback(row) for row in rows])
         if recorded.added + recorded.refused == len(rows):
             return []
         # Some were there: drained before, or a key that came back with another request long after the queue
         # had forgotten it.
-        known = await find_feedback(self._database, [row.entry.key for row in rows])
+        known = await find_feedback(self._database, [row.key for row in rows])
         hashes = {key: one.request_hash for key, one in known.items()}
         return [
             _refusal(row, "another request has used its idempotency key")
             for row in rows
-            if hashes.get(row.entry.key) not in (None, row.entry.request_hash)
+            if hashes.get(row.key) not in (None, row.request_hash)
         ]
 
-    async def _insert_exposures(self, rows: Sequence[QueuedExposure]) -> list[Refusal]:
+    async def _insert_exposures(self, rows: Sequence[ExposureEntry]) -> list[Refusal]:
         await insert_predictions(self._database, [_prediction(row) for row in rows])
         return []
 
 
-def _refusal(row: QueuedFeedback | QueuedExposure, reason: str) -> Refusal:
-    logger.error("row %d of the queue is set aside, the database refuses it: %s", row.position, reason)
-    return Refusal(row.position, orjson.dumps(asdict(row.entry)).decode(), reason)
+def _refusal(row: FeedbackEntry | ExposureEntry, reason: str) -> Refusal:
+    if isinstance(row, FeedbackEntry):
+        name, recorded_at = f"feedback {row.key!r}", row.recorded_at
+    else:
+        name, recorded_at = f"exposure {row.recommendation_id!r}", row.created_at
+    logger.error("%s is set aside, the database refuses it: %s", name, reason)
+    return Refusal(row.user_id, recorded_at, orjson.dumps(asdict(row)).decode(), reason)
 
 
-def _feedback(row: QueuedFeedback) -> Feedback:
-    entry = row.entry
+def _feedback(row: FeedbackEntry) -> Feedback:
     return Feedback(
-        user_id=entry.user_id,
-        event_id=entry.event_id,
-        action=entry.action,
-        created_at=int(entry.recorded_at),
-        context=entry.context,
-        idempotency_key=entry.key,
-        request_hash=entry.request_hash,
-        recommendation_id=entry.recommendation_id,
+        user_id=row.user_id,
+        event_id=row.event_id,
+        action=row.action,
+        created_at=int(row.recorded_at),
+        context=row.context,
+        idempotency_key=row.key,
+        request_hash=row.request_hash,
+        recommendation_id=row.recommendation_id,
     )
 
 
-def _prediction(row: QueuedExposure) -> Prediction:
-    entry = row.entry
+def _prediction(row: ExposureEntry) -> Prediction:
     return Prediction(
-        user_id=entry.user_id,
-        model_version=entry.model_version,
-        variant=entry.variant,
-        num_recommendations=len(entry.event_ids),
-        latency_ms=entry.latency_ms,
-        created_at=int(entry.created_at),
-        recommendation_id=entry.recommendation_id,
-        arm=entry.arm,
-        city=entry.city,
-        event_ids=orjson.dumps(entry.event_ids).decode(),
-        experiment_id=entry.experiment_id,
-        is_exposure=entry.is_exposure,
+        user_id=row.user_id,
+        model_version=row.model_version,
+        variant=row.variant,
+        num_recommendations=len(row.event_ids),
+        latency_ms=row.latency_ms,
+        created_at=int(row.created_at),
+        recommendation_id=row.recommendation_id,
+        arm=row.arm,
+        city=row.city,
+        event_ids=orjson.dumps(row.event_ids).decode(),
+        experiment_id=row.experiment_id,
+        is_exposure=row.is_exposure,
     )
