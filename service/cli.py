@@ -97,10 +97,7 @@ def serve(workers: int, worker: int | None) -> None:
     Workers share the port and the memory of the model. Stop with Ctrl-C or SIGTERM: requests under way are
     answered first.
     """
-    leave_out_scipy()
-    from service.server import serve as run_server
-
-    sys.exit(run_server(_settings(), workers, worker))
+    _serve(_settings(), workers, worker)
 
 
 @main.command()
@@ -118,50 +115,50 @@ def migrate() -> None:
 @click.option("--events", type=_FILE, help="Your events instead of the demo's.")
 @click.option("--interactions", type=_FILE, help="Your interactions instead of the demo's.")
 def demo(events: Path | None, interactions: Path | None) -> None:
-    """Fill the database if it is empty, train if there is no model, and serve.
+    """Fill the database if it is empty, train if need be, and serve.
 
     With --events and --interactions it does so with your own data. What is there from an earlier start is used
-    again.
+    again; a model is trained when there is none, or when the files brought something new.
     """
     if bool(events) != bool(interactions):
         raise click.UsageError("--events and --interactions belong together")
     settings = _settings()
-    example = _run(_prepare_demo(settings, events, interactions))
-    _train_if_needed(settings)
+    example, has_grown = _run(_prepare_demo(settings, events, interactions))
+    _train_if_needed(settings, has_grown)
     click.echo(
         f"\nServing on port {settings.service_port}. Try:\n\n"
         f"  curl -s localhost:{settings.service_port}/v1/recommendations"
         f""" -H 'content-type: application/json' -d '{{"user_id": "{example}", "limit": 3}}'\n\n"""
         f"or open http://localhost:{settings.service_port}/docs\n"
     )
-    leave_out_scipy()
-    from service.server import serve as run_server
-
-    sys.exit(run_server(settings, workers=1))
+    _serve(settings, workers=1)
 
 
-async def _prepare_demo(settings: Settings, events: Path | None, interactions: Path | None) -> str:
-    """Fill the database if it is empty or files are given; return the id of somebody to try."""
+async def _prepare_demo(
+    settings: Settings, events: Path | None, interactions: Path | None
+) -> tuple[str, bool]:
+    """Fill the database if it is empty or files are given; return somebody to try, and whether anything came."""
     from service.database import open_configured_database
     from service.storage.queries.interactions import count_rows, somebody
 
     database = await open_configured_database(settings)
+    has_grown = False
     try:
         if events and interactions:
-            await _import_into(database, events, interactions)
+            has_grown = await _import_into(database, events, interactions)
         elif not (await count_rows(database)).events:
             click.echo("The database is empty: making a synthetic year of Irish gigs", err=True)
-            await _import_demo_into(database)
-        return await somebody(database) or "42"
+            has_grown = await _import_demo_into(database)
+        return await somebody(database) or "42", has_grown
     finally:
         await database.close()
 
 
-def _train_if_needed(settings: Settings) -> None:
-    """Train when no model is published, or when the database has grown since the one that is."""
+def _train_if_needed(settings: Settings, has_grown: bool) -> None:
+    """Train when something was imported, or when no model is published."""
     from service.models import ModelRegistry
 
-    if ModelRegistry(settings.models_directory).current() is None:
+    if has_grown or ModelRegistry(settings.models_directory).current() is None:
         code = subprocess.run([sys.executable, "-m", "training", "train"], check=False).returncode
         if code:
             sys.exit(code)
@@ -193,26 +190,30 @@ async def _import_demo(settings: Settings) -> None:
         await database.close()
 
 
-async def _import_demo_into(database: "Database") -> None:
+async def _import_demo_into(database: "Database") -> bool:
     from service.demo_site import write_demo_site
 
     with tempfile.TemporaryDirectory() as directory:
         interactions, events = write_demo_site(Path(directory), datetime.now(UTC))
-        await _import_into(database, events, interactions)
+        return await _import_into(database, events, interactions)
 
 
-async def _import_into(database: "Database", events: Path | None, interactions: Path | None) -> None:
+async def _import_into(database: "Database", events: Path | None, interactions: Path | None) -> bool:
+    """Import one file or both; return whether that changed anything."""
     from service.importing.events import import_events
     from service.importing.interactions import import_interactions
 
-    if events:
-        with _bar("events") as progress:
-            report = await import_events(database, events, progress)
-        click.echo(_told("events", report), err=True)
-    if interactions:
-        with _bar("interactions") as progress:
-            report = await import_interactions(database, interactions, progress)
-        click.echo(_told("interactions", report), err=True)
+    has_changed = False
+    for what, path, load in (
+        ("events", events, import_events),
+        ("interactions", interactions, import_interactions),
+    ):
+        if path:
+            with _bar(what) as progress:
+                report = await load(database, path, progress)
+            click.echo(_told(what, report), err=True)
+            has_changed |= bool(report.added or report.changed)
+    return has_changed
 
 
 @contextmanager
@@ -247,19 +248,33 @@ async def _migrate(settings: Settings) -> list[str]:
 
 
 def _settings() -> Settings:
-    try:
+    with _foreseen_failures():
         return Settings.from_environment(os.environ)
-    except SettingsError as error:
-        raise click.UsageError(str(error)) from None
+
+
+def _serve(settings: Settings, workers: int, worker: int | None = None) -> NoReturn:
+    leave_out_scipy()
+    from service.server import serve as run_server
+
+    with _foreseen_failures():
+        sys.exit(run_server(settings, workers, worker))
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
-    """Run to the end; a foreseen failure becomes one line on standard error and exit code 1."""
+    with _foreseen_failures():
+        return asyncio.run(work)
+
+
+@contextmanager
+def _foreseen_failures() -> Iterator[None]:
+    """Make one line on standard error and an exit code of what may go wrong outside of this program."""
     from service.importing.errors import ImportFileError
     from service.storage.errors import StorageError
 
     try:
-        return asyncio.run(work)
+        yield
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from None
     except (ImportFileError, StorageError, OSError) as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(FAILED)
