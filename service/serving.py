@@ -21,9 +21,9 @@ class Serving:
 
     @property
     def state(self) -> LiveState:
-        """The live state. Raises UnavailableError while there is no model."""
+        """The live state. Raises UnavailableError while there is no model, or no event to recommend with it."""
         if self.current is None:
-            raise UnavailableError("There is no model yet: train one with `craic train`", retry_after=30)
+            raise UnavailableError("There is no model yet that can serve; /ready says why", retry_after=30)
         return self.current
 
     def count(self, latency_ms: float) -> None:

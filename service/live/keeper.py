@@ -4,22 +4,20 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
 
 from core.bundle import BundleError
-from core.model import Model
 from service.answers import ReadyAnswer
 from service.live.follower import Follower
+from service.live.last_known import LastKnown
 from service.live.state import LiveState
 from service.live.trial import TrialFailedError, try_out
 from service.metrics import Metrics
 from service.models import ModelRegistry, NoModelError
 from service.serving import Serving
 from service.storage.database import Database
-from service.storage.errors import StorageError
-from service.storage.queries.events import events_fingerprint, stream_events
+from service.storage.errors import StorageError, StorageUnavailable
 from service.storage.queue import DurableQueue
 from service.storage.queue_entries import FeedbackEntry, QueueError
 from service.storage.snapshot import SnapshotFile
@@ -30,6 +28,10 @@ logger = logging.getLogger(__name__)
 REMOVALS_SECONDS = 30.0
 #: While the database answers, what is served is never older than this; later than that it is said in /ready.
 STALE_SECONDS = 15.0
+#: With a snapshot to start from, a database gets so long to say what is new before it is served.
+CATCH_UP_SECONDS = 1.0
+
+_FORESEEN = (StorageError, QueueError, BundleError, TrialFailedError, NoModelError, sqlite3.Error, OSError)
 
 
 class Keeper:
@@ -45,141 +47,156 @@ class Keeper:
         metrics: Metrics,
         poll_seconds: float,
         clock: Callable[[], float],
+        removals_seconds: float = REMOVALS_SECONDS,
     ) -> None:
         self._serving = serving
         self._registry = registry
         self._database = database
         self._queue = queue
-        self._snapshot = snapshot
+        self._last_known = LastKnown(snapshot)
         self._metrics = metrics
         self._poll_seconds = poll_seconds
         self._clock = clock
-        self._follower: Follower | None = None
-        self._refused: str | None = None  #: the version of a model that was tried and not taken
+        self._removals_seconds = removals_seconds
+        self._follower: Follower | None = None  #: of the model in use
+        self._next: Follower | None = None  #: of a model that is being taken over
+        self._refused: tuple[str, Exception] | None = None  #: a version that was tried and not taken, and why
         self._current_at: float | None = None  #: time.monotonic() when the database last told everything
-        self._removals_at = float("-inf")
-        self._followed_mark: int | None = None
         self._problems: dict[str, str] = {}
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Load at the start, then follow until the end."""
-        await self._take_over_model()
-        following = asyncio.create_task(self._follow())
+        """Load at the start, then follow until the end.
+
+        The three go on beside each other: a database that hangs must keep nobody from the queue or a new model.
+        """
+        await self._step("model", self._take_over_model)
+        following = [
+            asyncio.create_task(self._repeat(what, work))
+            for what, work in (
+                ("model", self._take_over_model),
+                ("queue", self._follow_queue),
+                ("database", self._follow_site),
+            )
+        ]
         try:
             yield
         finally:
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
+            for task in following:
+                task.cancel()
+            await asyncio.gather(*following, return_exceptions=True)
 
     def acknowledge(self, entry: FeedbackEntry) -> None:
         """Let feedback that was just stored count in the next answer."""
-        if self._follower is not None:
-            self._follower.acknowledge(entry)
+        for follower in self._followers():
+            follower.acknowledge(entry)
 
-    async def forget(self, user_id: str, at: int) -> None:
-        """Stop using anything a person did until `at`, in memory and in the snapshot."""
-        if self._follower is not None:
-            self._follower.forget(user_id, at)
-        if self._snapshot is not None:
-            await self._snapshot.erase_user(user_id)
+    async def forget(self, user_id: str, until: int) -> None:
+        """Stop using anything a person did until `until` (seconds since 1970), in memory and in the snapshot.
+
+        Raises sqlite3.Error when the snapshot's disk fails.
+        """
+        for follower in self._followers():
+            follower.forget(user_id, until)
+        await self._last_known.erase_user(user_id)
 
     def readiness(self) -> ReadyAnswer:
         """Whether this process should get traffic, and from what it serves."""
         state = self._serving.current
         age = None if self._current_at is None else time.monotonic() - self._current_at
         fresh = age is not None and age < STALE_SECONDS + self._poll_seconds
+        problems = [*self._problems.values(), self._last_known.problem]
         return ReadyAnswer(
             status="ready" if state else "not_ready",
             model_version=state.version if state else None,
             database="connected" if fresh else "away",
             serving_from="nothing" if state is None else "database" if fresh else "snapshot",
             data_age_seconds=None if age is None else round(age, 1),
-            problems=list(self._problems.values()),
+            problems=[problem for problem in problems if problem is not None],
         )
 
-    async def _follow(self) -> None:
+    def _followers(self) -> list[Follower]:
+        return [follower for follower in (self._follower, self._next) if follower is not None]
+
+    async def _repeat(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
         while True:
-            await self._step("model", self._take_over_model)
-            if self._follower is not None:
-                await self._step("queue", self._follower.follow_queue)
-                if await self._step("database", self._follow_database):
-                    self._current_at = time.monotonic()
+            await self._step(what, work)
             await asyncio.sleep(self._poll_seconds / 2)
 
-    async def _follow_database(self) -> None:
-        assert self._follower is not None  # noqa: S101 - the caller has looked
-        mark = await self._database.change_mark()
-        if mark is not None and mark == self._followed_mark:
-            return
-        await self._follower.follow_events()
-        await self._follower.follow_actions()
-        if time.monotonic() - self._removals_at >= REMOVALS_SECONDS:
-            await self._follower.follow_removals()
-            self._removals_at = time.monotonic()
-            self._followed_mark = mark  # only after a whole round is there nothing left to see
-
-    async def _step(self, what: str, work: Callable[[], Any]) -> bool:
-        """Do one part of a round. A failure is told once, kept for /ready, and tried again in the next round."""
+    async def _step(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Do one thing. A failure is told once, kept for /ready, and tried again the next time."""
         try:
             await work()
-        except (StorageError, QueueError, sqlite3.Error, OSError) as error:
-            if self._problems.get(what) != str(error):
-                logger.warning("%s: %s", what, error)
-            self._problems[what] = str(error)
-            return False
-        if self._problems.pop(what, None):
-            logger.info("%s: working again", what)
-        return True
+        except Exception as error:  # logged; were the loop to end, all would go stale unseen
+            said = str(error) or type(error).__name__
+            if self._problems.get(what) != said:
+                foreseen = isinstance(error, _FORESEEN)
+                logger.warning("%s: %s", what, said, exc_info=None if foreseen else error)
+            self._problems[what] = said
+        else:
+            if self._problems.pop(what, None):
+                logger.info("%s: working again", what)
+
+    async def _follow_queue(self) -> None:
+        if self._follower is not None:
+            await self._follower.follow_queue()
+
+    async def _follow_site(self) -> None:
+        if self._follower is not None:
+            await self._follower.follow_site()
+            self._current_at = time.monotonic()
 
     async def _take_over_model(self) -> None:
-        """Load the published model if it is another than the one in use; a bad one is named and not taken."""
+        """Load the published model if it is another than the one in use; a bad one is named and not taken.
+
+        Raises what is wrong: NoModelError, BundleError, TrialFailedError, StorageError where there is no event yet.
+        """
         version = await asyncio.to_thread(self._registry.current)
-        in_use = self._serving.current.version if self._serving.current else None
-        if version is not None and version in (in_use, self._refused):
+        if self._serving.current is not None and version == self._serving.current.version:
             return
+        if self._refused is not None and version == self._refused[0]:
+            raise self._refused[1]
         try:
-            model, facts = await asyncio.to_thread(self._registry.load, version)
-            await self._start_serving(model, facts)
-        except (NoModelError, BundleError, TrialFailedError) as error:
-            if self._problems.get("model") != str(error):
-                logger.error("%s", error)
-            self._problems["model"], self._refused = str(error), version
-        else:
-            self._problems.pop("model", None)
+            follower = await self._prepare(version)
+        except (BundleError, TrialFailedError) as error:
+            if version is not None:
+                self._refused = (version, error)
+            raise
+        await self._start_serving(follower)
 
-    async def _start_serving(self, model: Model, facts: dict[str, Any]) -> None:
+    async def _prepare(self, version: str | None) -> Follower:
+        """A model, verified, live, with its events and tried out."""
+        model, facts = await asyncio.to_thread(self._registry.load, version)
         state = await asyncio.to_thread(LiveState, model)
-        follower = Follower(state, facts, self._database, self._queue, self._snapshot, self._clock)
+        follower = Follower(
+            state, facts, self._database, self._queue, self._last_known, self._clock, self._removals_seconds
+        )
         await self._step("queue", follower.follow_queue)
-        await self._fill(follower)
+        if await follower.start():
+            await self._step("database", lambda: self._catch_up(follower))
+        else:
+            await follower.follow_changes()
+            self._current_at = time.monotonic()
         await asyncio.to_thread(try_out, state, self._clock())
-        await self._step("queue", follower.follow_queue)  # what was acknowledged while this model was loading
-        self._follower, self._followed_mark = follower, None
-        self._removals_at = float("-inf")
-        self._serving.current, self._serving.facts = state, facts
-        self._metrics.set_model(model.version, facts["trained_at"])
-        logger.info("serving model %s", model.version)
+        return follower
 
-    async def _fill(self, follower: Follower) -> None:
-        """Give a new live state its events: from the snapshot where there is one, else from the database."""
-        if self._snapshot is not None:
-            try:
-                events, fingerprint, changes = await self._snapshot.load()
-            except sqlite3.Error as error:
-                logger.warning("the snapshot cannot be read: %s", error)
-            else:
-                if events:
-                    await follower.take_events(events, fingerprint)
-                    follower.take_changes(changes)
-                    return
-        await self._step("database", lambda: self._fill_from_database(follower))
-
-    async def _fill_from_database(self, follower: Follower) -> None:
-        fingerprint = await events_fingerprint(self._database)
-        async for batch in stream_events(self._database):
-            await follower.take_events(batch.events, None)
-            if self._snapshot is not None:
-                await self._snapshot.put_events(batch.events, (), fingerprint)
-        await follower.take_events((), fingerprint)
+    async def _catch_up(self, follower: Follower) -> None:
+        try:
+            async with asyncio.timeout(CATCH_UP_SECONDS):
+                await follower.follow_changes()
+        except TimeoutError:
+            raise StorageUnavailable(f"no answer within {CATCH_UP_SECONDS:g} s") from None
         self._current_at = time.monotonic()
+
+    async def _start_serving(self, follower: Follower) -> None:
+        self._next = follower  # from here on it hears what is acknowledged
+        try:
+            await self._step("queue", follower.follow_queue)  # what was acknowledged until here
+        finally:
+            self._next = None
+        self._follower, self._refused = follower, None
+        self._serving.current, self._serving.facts = follower.state, follower.facts
+        version = follower.state.version
+        self._metrics.set_model(version, follower.facts["trained_at"])
+        logger.info("serving model %s", version)
+        await self._last_known.drop_changes(int(follower.facts["cutoff"]))

@@ -6,6 +6,7 @@ model's own arrays, and the database is asked for a fingerprint of each bucket o
 """
 
 import zlib
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 
@@ -42,18 +43,26 @@ class SiteTable:
         self._base = base
         self._users = users
         self._events = events
-        self._since: dict[Pair, bool] = {}  # pairs known to be there, or known to be gone, unlike in the base
+        # By bucket: pairs known to be there (True), or known to be gone (False), unlike in the base.
+        self._since: defaultdict[int, dict[Pair, bool]] = defaultdict(dict)
         self._expected = dict(fingerprints)
 
-    def add(self, user_id: str, event_id: str) -> None:
-        """A row was seen. One that is new changes what its bucket's fingerprint is expected to be."""
+    def add(self, user_id: str, event_id: str) -> bool:
+        """A row was seen; whether it is new. Then it changes what its bucket's fingerprint is expected to be."""
         pair = (user_id, event_id)
         if self._holds(pair):
-            return
-        self._since[pair] = True
+            return False
         bucket = bucket_of(user_id)
+        self._since[bucket][pair] = True
         before = self._expected.get(bucket, _EMPTY)
         self._expected[bucket] = BucketFingerprint(before.count + 1, before.checksum + checksum_of(pair))
+        return True
+
+    def forget(self, user_id: str) -> None:
+        """A person had their past erased: their rows, which may stay in the site's table, are none of ours now."""
+        row, since = self._users.index_of(user_id), self._since[bucket_of(user_id)]
+        gone = [(user_id, event_id) for event_id in self._trained_with(row)] if row >= 0 else []
+        since.update(dict.fromkeys([*gone, *(pair for pair in since if pair[0] == user_id)], False))
 
     def unexpected(self, fingerprints: Mapping[int, BucketFingerprint]) -> list[int]:
         """The buckets whose fingerprint is not the expected one, among them those that are gone."""
@@ -70,13 +79,13 @@ class SiteTable:
         """Take `current` as all pairs of a bucket, under the fingerprint the database gave for it."""
         known = set(self._known(bucket))
         difference = BucketDifference(current - known, known - current)
-        self._since.update(dict.fromkeys(difference.added, True))
-        self._since.update(dict.fromkeys(difference.removed, False))
+        self._since[bucket].update(dict.fromkeys(difference.added, True))
+        self._since[bucket].update(dict.fromkeys(difference.removed, False))
         self._expected[bucket] = fingerprint or _EMPTY
         return difference
 
     def _holds(self, pair: Pair) -> bool:
-        known = self._since.get(pair)
+        known = self._since[bucket_of(pair[0])].get(pair)
         if known is not None:
             return known
         row, event = self._users.index_of(pair[0]), self._events.index_of(pair[1])
@@ -87,14 +96,16 @@ class SiteTable:
         return place < columns.size and int(columns[place]) == event
 
     def _known(self, bucket: int) -> Iterator[Pair]:
+        since = self._since[bucket]
         for user_id, row in self._people(bucket):
-            for event in row_columns(self._base, row).tolist():
-                pair = (user_id, self._events.id_at(event))
-                if self._since.get(pair, True):
-                    yield pair
-        for pair, there in self._since.items():
-            if there and bucket_of(pair[0]) == bucket:
-                yield pair
+            for event_id in self._trained_with(row):
+                if since.get((user_id, event_id), True):
+                    yield user_id, event_id
+        yield from (pair for pair, there in since.items() if there)
+
+    def _trained_with(self, row: int) -> Iterator[str]:
+        """The events that a person of the model had when it was trained."""
+        return map(self._events.id_at, row_columns(self._base, row).tolist())
 
     def _people(self, bucket: int) -> Iterator[tuple[str, int]]:
         low, high = bounds_of(bucket)

@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.actions import Action
-from core.interactions import DISMISSED, UNTOUCHED, PairState, fold_action
+from core.interactions import DISMISSED, UNTOUCHED, PairState
 from core.kernels.live import Profile
 from core.live_site import LiveSite
 from core.model import Model
 from core.recommender import Recommender
 from core.sparse import row_columns
 from service.live.catalogue import NOWHERE, Catalogue
+from service.live.history import Deed, PairHistory, untouched_since
 from service.storage.queries.events import EventRow
 
 _NO_EVENTS = np.empty(0, np.int32)
@@ -40,8 +41,9 @@ class LiveState:
         self._has_unrated = (
             False  #: whether an event that the model never saw was listed and is not rated yet
         )
-        #: row -> event -> how the pair stands, for pairs acted on since the training
-        self._since: dict[int, dict[int, PairState]] = {}
+        #: row -> event -> what happened, for pairs acted on or forgotten since the training
+        self._since: dict[int, dict[int, PairHistory]] = {}
+        self._forgotten: set[int] = set()  #: rows whose training does not count any more
         self.catalogue = Catalogue(self.live.event_room)
 
     @property
@@ -79,26 +81,37 @@ class LiveState:
             excluded = np.concatenate((excluded, np.asarray(more, np.int32)))
         return Profile(events, weights, excluded, row)
 
-    def apply(self, user_id: str, event_id: str, action: Action) -> None:
-        """Let one action count from now on. People and events the model never saw take part at once."""
+    def apply(self, user_id: str, event_id: str, action: Action, at: float | None = None) -> bool:
+        """Let one action count, in the place among the person's others that its time gives it.
+
+        `at` in seconds since 1970; None for now, after all that is known. The same action at the same time is one:
+        returns whether this was news. People and events the model never saw take part at once.
+        """
         row = self._ensure_user(user_id)
         event = self.event_index(event_id)
         if event < 0:
             event = self._ensure_event(event_id)
             self.catalogue.name(event, event_id)  # the very next answer may give it as a reason
-        weights = self.model.settings.preferences.weights
-        state = fold_action(self._pair(row, event), action, 1.0, weights)
-        self.live.set_preference(row, event, max(1, round(state.value * 255)) if state.value > 0 else 0)
-        self._since.setdefault(row, {})[event] = state
+        history = self._history(row, event)
+        if at is None:
+            at = history.deeds[-1].at + 1.0 if history.deeds else 0.0
+        longer = history.including(Deed(at, action), self.model.settings.preferences.weights)
+        self._put(row, event, longer)
+        return longer is not history
 
-    def forget_user(self, user_id: str) -> None:
-        """Stop using anything a person did: their likes, their dismissals, their part in neighbourhoods."""
+    def forget_user(self, user_id: str, until: float = np.inf) -> None:
+        """Stop using anything a person did up to the second `until`: likes, dismissals, part in neighbourhoods."""
         row = self.user_row(user_id)
         if row < 0:
             return
+        weights = self.model.settings.preferences.weights
+        kept = {event: history.since(until, weights) for event, history in self._since.get(row, {}).items()}
+        trained = row_columns(self.model.preferences.dismissed, row) if self._in_model(row) else _NO_EVENTS
+        self._forgotten.add(row)
         self.live.forget_user(row)
-        dismissed = row_columns(self.model.preferences.dismissed, row) if self._in_model(row) else _NO_EVENTS
-        self._since[row] = {int(event): UNTOUCHED for event in dismissed}
+        self._since[row] = {int(event): untouched_since(UNTOUCHED) for event in trained}
+        for event, history in kept.items():
+            self._put(row, event, history)
 
     def put_events(self, events: Sequence[EventRow]) -> None:
         """Add events to the catalogue, or replace what it knows of them. `settle_events` comes after the last."""
@@ -149,16 +162,22 @@ class LiveState:
     def _in_model(self, row: int) -> bool:
         return row < len(self.model.users)
 
-    def _pair(self, row: int, event: int) -> PairState:
-        known = self._since.get(row, {}).get(event)
-        if known is not None:
-            return known
+    def _history(self, row: int, event: int) -> PairHistory:
+        return self._since.get(row, {}).get(event) or untouched_since(self._as_trained(row, event))
+
+    def _put(self, row: int, event: int, history: PairHistory) -> None:
+        value = history.now.value
+        self.live.set_preference(row, event, max(1, round(value * 255)) if value > 0 else 0)
+        self._since.setdefault(row, {})[event] = history
+
+    def _as_trained(self, row: int, event: int) -> PairState:
+        """How a pair stands that nothing happened to since."""
+        if not self._in_model(row) or row in self._forgotten:
+            return UNTOUCHED
         weight = self.live.preference(row, event)
         if weight:
             return PairState(value=weight / 255.0, dismissed=False, acted_on=True)
-        if self._in_model(row) and event in row_columns(self.model.preferences.dismissed, row):
-            return DISMISSED
-        return UNTOUCHED
+        return DISMISSED if event in row_columns(self.model.preferences.dismissed, row) else UNTOUCHED
 
     def _unliked_events(self, row: int) -> NDArray[np.int32]:
         base = row_columns(self.model.preferences.dismissed, row) if self._in_model(row) else _NO_EVENTS
@@ -166,5 +185,5 @@ class LiveState:
         if not since:
             return base
         kept = [event for event in base.tolist() if event not in since]
-        kept += [event for event, state in since.items() if state.acted_on and state.value == 0]
+        kept += [event for event, history in since.items() if history.now.acted_on and history.now.value == 0]
         return np.asarray(kept, np.int32)

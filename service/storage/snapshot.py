@@ -6,18 +6,23 @@ behind; the database has the last word as soon as it answers.
 """
 
 import asyncio
+import logging
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
 from service.storage.queries.events import EventRow, EventsFingerprint
 
+logger = logging.getLogger(__name__)
+
 T = TypeVar("T")
 
+#: user id, event id
+Pair = tuple[str, str]
 #: table, user id, event id, seconds since 1970
 SiteChange = tuple[str, str, str, int]
 
@@ -32,23 +37,41 @@ CREATE TABLE IF NOT EXISTS fingerprint (only_one INTEGER PRIMARY KEY CHECK (only
 _BUSY_SECONDS = 5.0
 
 
+class Kept(NamedTuple):
+    """Everything in a snapshot. Without a fingerprint nobody knows whether the events are all."""
+
+    events: Sequence[EventRow]
+    fingerprint: EventsFingerprint | None  #: of the events table when the events were as they are here
+    changes: Sequence[SiteChange]  #: in the order of time
+
+
+NOTHING_KEPT = Kept((), None, ())
+
+
 class SnapshotFile:
     """The snapshot at one path. Every method raises sqlite3.Error when the disk fails; nothing blocks the loop."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    async def load(self) -> tuple[list[EventRow], EventsFingerprint | None, list[SiteChange]]:
-        """All events with the fingerprint they were read under, and the site's changes in the order of time.
-
-        Rows of another version of the service cannot be read and count as absent.
-        """
-        return await self._run(_load)
+    async def load(self) -> Kept:
+        """Everything. Events that another version of the service wrote are dropped, a damaged file is removed."""
+        try:
+            return await self._run(_load)
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError as error:  # no database, or one with damaged pages
+            logger.warning("%s is damaged and begun anew: %s", self._path, error)
+            await asyncio.to_thread(self._remove)
+            return NOTHING_KEPT
 
     async def put_events(
-        self, events: Sequence[EventRow], gone: Collection[str], fingerprint: EventsFingerprint
+        self, events: Sequence[EventRow], gone: Collection[str], fingerprint: EventsFingerprint | None
     ) -> None:
-        """Note that events are new or changed, that others are gone, and what the table's fingerprint is now."""
+        """Note that events are new or changed, that others are gone, and what the table's fingerprint is now.
+
+        None for a fingerprint says that there is more to come.
+        """
 
         def write(connection: sqlite3.Connection) -> None:
             rows = ((event.event_id, msgspec.json.encode(event)) for event in events)
@@ -56,8 +79,10 @@ class SnapshotFile:
             connection.executemany(
                 "DELETE FROM events WHERE event_id = ?", [(event_id,) for event_id in gone]
             )
-            content = msgspec.json.encode(fingerprint)
-            connection.execute("INSERT OR REPLACE INTO fingerprint VALUES (1, ?)", (content,))
+            connection.execute("DELETE FROM fingerprint")
+            if fingerprint is not None:
+                content = msgspec.json.encode(fingerprint)
+                connection.execute("INSERT INTO fingerprint VALUES (1, ?)", (content,))
 
         await self._run(write)
 
@@ -66,6 +91,15 @@ class SnapshotFile:
         await self._run(
             lambda connection: connection.executemany(
                 "INSERT OR IGNORE INTO changes VALUES (?, ?, ?, ?)", changes
+            )
+        )
+
+    async def drop_pairs(self, table: str, pairs: Collection[Pair]) -> None:
+        """Delete the changes of pairs that are gone from the site's table."""
+        await self._run(
+            lambda connection: connection.executemany(
+                "DELETE FROM changes WHERE site_table = ? AND user_id = ? AND event_id = ?",
+                [(table, *pair) for pair in pairs],
             )
         )
 
@@ -85,16 +119,19 @@ class SnapshotFile:
         def run() -> T:
             with closing(sqlite3.connect(self._path, timeout=_BUSY_SECONDS)) as connection:
                 connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA secure_delete = ON")  # who is erased leaves no trace in free pages
                 connection.executescript(_SCHEMA)
                 with connection:
                     return work(connection)
 
         return await asyncio.to_thread(run)
 
+    def _remove(self) -> None:
+        for ending in ("", "-wal", "-shm"):
+            self._path.with_name(self._path.name + ending).unlink(missing_ok=True)
 
-def _load(
-    connection: sqlite3.Connection,
-) -> tuple[list[EventRow], EventsFingerprint | None, list[SiteChange]]:
+
+def _load(connection: sqlite3.Connection) -> Kept:
     changes = connection.execute(
         "SELECT site_table, user_id, event_id, at FROM changes ORDER BY at"
     ).fetchall()
@@ -106,5 +143,7 @@ def _load(
         row = connection.execute("SELECT content FROM fingerprint").fetchone()
         fingerprint = msgspec.json.decode(row[0], type=EventsFingerprint) if row else None
     except msgspec.DecodeError:
-        return [], None, changes
-    return events, fingerprint, changes
+        connection.execute("DELETE FROM events")
+        connection.execute("DELETE FROM fingerprint")
+        return Kept((), None, changes)
+    return Kept(events, fingerprint, changes)

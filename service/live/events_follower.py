@@ -1,0 +1,94 @@
+"""Follows the site's table of events, so that new, changed, cancelled and deleted ones are right within seconds."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from service.live.last_known import LastKnown
+from service.live.state import LiveState
+from service.storage.database import Database
+from service.storage.queries.events import (
+    EventRow,
+    EventsFingerprint,
+    events_fingerprint,
+    read_changed_events,
+    read_event_ids,
+    stream_events,
+)
+
+#: How far each look goes back behind the latest change seen: rows are seen when they are committed, which may be later.
+OVERLAP_SECONDS = 10
+#: Times of changes are whole seconds, so a second that is not over may bring another change with the same time.
+LOOK_AGAIN_SECONDS = 2.0
+#: Events are encoded this many at a time, so that no request waits for more.
+_AT_ONCE = 100
+_PAGE = 500
+
+
+class EventsFollower:
+    """Keeps the catalogue of one live state as the table is."""
+
+    def __init__(
+        self, state: LiveState, database: Database, last_known: LastKnown, clock: Callable[[], float]
+    ) -> None:
+        self._state = state
+        self._database = database
+        self._last_known = last_known
+        self._clock = clock
+        self._seen: EventsFingerprint | None = None  #: of the table as far as the catalogue goes
+        self._look_again_at = float("inf")
+        self._known: set[str] = set()
+        self._undated: set[str] = set()  #: rows without a real start, which are no events
+
+    async def start_from(self, events: Sequence[EventRow], fingerprint: EventsFingerprint | None) -> None:
+        """Take events that were kept; without their fingerprint the first look at the table reads all of it."""
+        await self._take(events)
+        self._state.settle_events()
+        self._seen = fingerprint
+
+    async def follow(self) -> None:
+        """Take over what was added, changed or deleted since the last call. Raises StorageError."""
+        fingerprint = await events_fingerprint(self._database)
+        if fingerprint == self._seen and self._clock() < self._look_again_at:
+            return
+        is_new = fingerprint != self._seen
+        if self._seen is None:
+            await self._take_all()
+            changed: Sequence[EventRow] = ()
+        else:
+            since = self._seen.last_update - OVERLAP_SECONDS
+            changed = (await read_changed_events(self._database, since)).events
+            await self._take(changed)
+        gone = await self._compare(fingerprint.count)
+        self._state.settle_events()
+        await self._last_known.put_events(changed, gone, fingerprint)
+        self._seen = fingerprint
+        self._look_again_at = self._clock() + LOOK_AGAIN_SECONDS if is_new else float("inf")
+
+    async def _compare(self, count: int) -> set[str]:
+        """Where the number of events is not the expected one, find those that are gone, which are returned.
+
+        Also those that came with the time of a change long ago, as from a backup, which no look at changes finds.
+        """
+        if count == len(self._known) + len(self._undated):
+            return set()
+        ids = await read_event_ids(self._database)
+        gone = self._known - ids
+        self._state.close_events(gone)
+        self._known -= gone
+        if not ids <= self._known | self._undated:
+            await self._take_all()
+        self._undated = ids - self._known
+        return gone
+
+    async def _take_all(self) -> None:
+        """Read the whole table, page by page. What is kept of it is not all until the last page."""
+        async for batch in stream_events(self._database, _PAGE):
+            await self._take(batch.events)
+            await self._last_known.put_events(batch.events, (), None)
+
+    async def _take(self, events: Sequence[EventRow]) -> None:
+        for start in range(0, len(events), _AT_ONCE):
+            part = events[start : start + _AT_ONCE]
+            self._state.put_events(part)
+            self._known.update(event.event_id for event in part)
+            await asyncio.sleep(0)

@@ -1,0 +1,44 @@
+"""Where everything that people do enters a live state, but for what they have had erased."""
+
+import logging
+
+from core.actions import action_from_name
+from service.live.state import LiveState
+from service.storage.sparse_log import SparseLog
+
+logger = logging.getLogger(__name__)
+
+
+class Intake:
+    """The one door to a live state's people. What is told twice counts once, in whatever order it is told."""
+
+    def __init__(self, state: LiveState) -> None:
+        self._state = state
+        self._erased: dict[str, int] = {}
+        self._log = SparseLog(logger)
+
+    def apply(self, user_id: str, event_id: str, action: str, at: float) -> bool:
+        """Let one action count, and say whether it was news; `at` in seconds since 1970.
+
+        One that this version does not know is left out.
+        """
+        if self.is_erased(user_id, at):
+            return False
+        try:
+            known = action_from_name(action)
+        except ValueError:
+            self._log.warning("an action called %r is left out", action)
+            return False
+        return self._state.apply(user_id, event_id, known, at)
+
+    def is_erased(self, user_id: str, at: float) -> bool:
+        """Whether a person has had erased what they did `at`, to the second, as the databases compare it."""
+        return int(at) <= self._erased.get(user_id, -1)
+
+    def forget(self, user_id: str, until: int) -> bool:
+        """Stop using anything a person did until `until`; whether that is news."""
+        if self._erased.get(user_id, -1) >= until:
+            return False
+        self._erased[user_id] = until
+        self._state.forget_user(user_id, until)
+        return True
