@@ -19,7 +19,7 @@ from service.storage.database import Database
 from service.storage.queries.changes import last_feedback_id, pair_fingerprints
 from service.storage.queries.events import stream_events
 from service.storage.queries.interactions import stream_feedback, stream_pairs
-from service.storage.queries.pair_tables import HIDDEN, SAVED
+from service.storage.queries.pair_tables import HIDDEN, SAVED, PairTable
 from service.storage.times import UNKNOWN_TIME
 
 _NOWHERE = -1
@@ -36,7 +36,8 @@ class Snapshot:
     log: InteractionLog
     saved: Pairs  #: what user_saved_events held
     hidden: Pairs  #: what user_hidden_events held
-    fingerprints: dict[str, dict[int, tuple[int, int]]]  #: of those tables: by name and bucket, (count, checksum)
+    #: of those tables: by name and bucket, (count, checksum)
+    fingerprints: dict[str, dict[int, tuple[int, int]]]
     last_feedback_id: int  #: the greatest id in ml_feedback when the reading began
     event_city: NDArray[np.int32]  #: number of the city, -1 unknown
     event_created: NDArray[np.float64]  #: unix seconds, NaN unknown
@@ -69,17 +70,14 @@ async def take_snapshot(
         progress(len(batch.events))
     users, log, tables = _Numbering(), _Columns(), {}
     last_feedback = await last_feedback_id(database)
+    # Before the rows: one that is taken back while they are read is then missed by whoever compares the two.
+    fingerprints = {table.name: await _fingerprints(database, table) for table in (SAVED, HIDDEN)}
     for table in (SAVED, HIDDEN):
         start = len(log)
         async for rows in stream_pairs(database, table, cutoff):
             log.extend(rows, users, events)
             progress(len(rows))
         tables[table.name] = log.pairs(start)
-    fingerprints = {
-        table.name: {bucket: (of.count, of.checksum) for bucket, of in prints.items()}
-        for table in (SAVED, HIDDEN)
-        if (prints := await pair_fingerprints(database, table))
-    }
     async for rows in stream_feedback(database, cutoff):
         log.extend(rows, users, events)
         progress(len(rows))
@@ -100,6 +98,11 @@ async def take_snapshot(
         event_created=np.array(created_column, np.float64),
         event_starts=np.array(start_column, np.float64),
     )
+
+
+async def _fingerprints(database: Database, table: PairTable) -> dict[int, tuple[int, int]]:
+    prints = await pair_fingerprints(database, table)
+    return {bucket: (of.count, of.checksum) for bucket, of in prints.items()}
 
 
 def _by_user(users: NDArray[np.int32], events: NDArray[np.int32], n_users: int) -> Pairs:
