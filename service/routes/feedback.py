@@ -3,6 +3,7 @@
 import hashlib
 import secrets
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -52,7 +53,7 @@ class FeedbackRoutes:
             self._entry(request, body, key and f"{key}#{place}", where=f"feedback[{place}].")
             for place, body in enumerate(batch.feedback)
         ]
-        await self._store(entries)
+        await self._store(_bound_together(entries) if key else entries)
         answer = {"status": "success", "message": "Feedback recorded", "recorded": len(entries)}
         return web.Response(body=orjson.dumps(answer), content_type="application/json")
 
@@ -70,17 +71,19 @@ class FeedbackRoutes:
         self, request: web.Request, body: FeedbackRequest, key: str | None, where: str
     ) -> FeedbackEntry:
         user_id = self._user_of(request, body, where)
-        context = body.known_context()
-        said = {"user_id": user_id, "event_id": body.event_id, "action": body.action, "context": body.context}
-        canonical = orjson.dumps(said, option=orjson.OPT_SORT_KEYS)
+        recommendation_id = body.known_context().recommendation_id
+        said = (user_id, body.event_id, body.action, body.context)
+        if key is None:
+            # What is said along with a retry, such as its time, does not make it another action.
+            key, said = _own_key(recommendation_id, *said[:3]), (*said[:3], None)
         return FeedbackEntry(
-            key=key or _own_key(said, context.recommendation_id),
-            request_hash=hashlib.sha256(canonical).hexdigest(),
+            key=key,
+            request_hash=_hash(said),
             user_id=user_id,
             event_id=body.event_id,
             action=body.action,
             context=None if body.context is None else orjson.dumps(body.context).decode(),
-            recommendation_id=context.recommendation_id,
+            recommendation_id=recommendation_id,
             recorded_at=self._clock(),
         )
 
@@ -104,12 +107,21 @@ def _given_key(request: web.Request) -> str | None:
     return key
 
 
-def _own_key(said: dict[str, Any], recommendation_id: str | None) -> str:
+def _own_key(recommendation_id: str | None, *said: str) -> str:
     """Without a key of the caller's: the same person doing the same with the same answer is a retry.
 
     Outside of any answer there is no telling a retry from a second time, so each request counts.
     """
     if recommendation_id is None:
         return f"single:{secrets.token_hex(16)}"
-    parts = (recommendation_id, said["user_id"], said["event_id"], said["action"])
-    return f"shown:{hashlib.sha256(orjson.dumps(parts)).hexdigest()}"
+    return f"shown:{_hash((recommendation_id, *said))}"
+
+
+def _bound_together(entries: Sequence[FeedbackEntry]) -> list[FeedbackEntry]:
+    """Entries of one batch under one key: with any of them changed, or left out, it is another request."""
+    whole = [entry.request_hash for entry in entries]
+    return [replace(entry, request_hash=_hash((place, *whole))) for place, entry in enumerate(entries)]
+
+
+def _hash(values: Sequence[Any]) -> str:
+    return hashlib.sha256(orjson.dumps(values, option=orjson.OPT_SORT_KEYS)).hexdigest()
