@@ -1,5 +1,7 @@
 """GET /v1/users/{user_id}/data and DELETE /v1/users/{user_id}: a person's rights over what is kept of them."""
 
+import logging
+import sqlite3
 from collections.abc import Callable
 from typing import Any
 
@@ -13,10 +15,12 @@ from service.live.event import iso
 from service.live.keeper import Keeper
 from service.routes.json import json_answer
 from service.storage.database import Database
-from service.storage.errors import StorageUnavailable
+from service.storage.errors import StorageError
 from service.storage.queries.privacy import UserData, erase_user, export_user
 from service.storage.queue import DurableQueue
 from service.storage.queue_entries import QueuedUserData
+
+logger = logging.getLogger(__name__)
 
 _LONGEST_ID = 255
 
@@ -43,7 +47,11 @@ class PeopleRoutes:
         user_id = self._allowed(request)
         queue = self._working_queue()
         waiting = await queue.export_user(user_id)
-        stored = await export_user(self._database, user_id)
+        try:
+            stored = await export_user(self._database, user_id)
+        except StorageError as error:
+            logger.warning("nothing can be exported: %s", error)
+            raise UnavailableError("The database does not answer at the moment", retry_after=5) from error
         answer = UserDataAnswer(
             user_id=user_id,
             feedback=[*map(_stored_feedback, stored.feedback), *_waiting_feedback(waiting)],
@@ -58,14 +66,22 @@ class PeopleRoutes:
         user_id = self._allowed(request)
         now = int(self._clock())
         rows = await self._working_queue().erase_user(user_id)
-        await self._keeper.forget(user_id, now)
+        await self._forget(user_id, now)
         erased = rows.waiting_feedback + rows.exposures + rows.refused
         try:
             erased += await erase_user(self._database, user_id, now)
-        except StorageUnavailable:
+        except StorageError as error:
             # The queue remembers, and tells the database when it is back (service.storage.draining).
+            logger.warning("the database will forget a person later: %s", error)
             return json_answer(UserErasedAnswer("pending", user_id, erased), status=202)
         return json_answer(UserErasedAnswer("success", user_id, erased))
+
+    async def _forget(self, user_id: str, now: int) -> None:
+        try:
+            await self._keeper.forget(user_id, now)
+        except (sqlite3.Error, OSError) as error:
+            logger.warning("the snapshot cannot forget a person: %s", error)
+            raise UnavailableError("The disk of this service does not answer", retry_after=5) from error
 
     def _allowed(self, request: web.Request) -> str:
         user_id = request.match_info["user_id"]
@@ -139,7 +155,7 @@ def _waiting_predictions(waiting: QueuedUserData) -> list[PredictionRecord]:
             is_exposure=entry.is_exposure,
             created_at=iso(entry.created_at),
         )
-        for entry in (row.entry for row in waiting.exposures)
+        for entry in waiting.exposures
     ]
 
 
