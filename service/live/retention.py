@@ -12,6 +12,8 @@ logger = logging.getLogger(__name__)
 
 _DAY = 86_400
 _HOUR = 3_600.0
+#: Before the first look, so that a start has the database to itself and a service that restarts often still looks.
+_FIRST_WAIT = 60.0
 
 
 class Retention:
@@ -23,13 +25,14 @@ class Retention:
         self._clock = clock
 
     async def run(self) -> None:
-        """Look once an hour, for ever."""
+        """Look soon, and then once an hour, for ever."""
+        await asyncio.sleep(_FIRST_WAIT)
         while True:
-            await asyncio.sleep(_HOUR)
             try:
                 await self.delete_old()
             except StorageError as error:
                 logger.warning("old rows stay for another hour: %s", error)
+            await asyncio.sleep(_HOUR)
 
     async def delete_old(self) -> int:
         """Delete what is too old now; returns how many rows. Raises StorageError."""
