@@ -80,37 +80,48 @@ async def _open_queue(settings: Settings) -> DurableQueue | None:
 
 
 def _listen(settings: Settings) -> socket.socket:
-    """A listening socket that other workers of this machine may share."""
+    """A listening socket that other workers of this machine may share. OSError names an address that is taken."""
     family = socket.AF_INET6 if ":" in settings.service_host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    listener.bind((settings.service_host, settings.service_port))
+    try:
+        listener.bind((settings.service_host, settings.service_port))
+    except OSError as error:
+        listener.close()
+        address = f"{settings.service_host}:{settings.service_port}"
+        raise OSError(f"{address}: {error.strerror or error}") from error
     return listener
 
 
 def _supervise(workers: int) -> int:
     """Keep `workers` processes of this command running; they share the port and map the same model."""
-    running: list[subprocess.Popen[bytes]] = []
+    running: dict[int, subprocess.Popen[bytes]] = {}
     stopping = False
 
     def stop(signal_number: int, frame: object) -> None:
         nonlocal stopping
         stopping = True
-        for process in running:
+        for process in running.values():
             process.send_signal(signal.SIGTERM)
+
+    def start(place: int) -> None:
+        running[place] = _start_worker(place)
+        if stopping:  # asked for since, when this one was not there to hear it
+            running[place].send_signal(signal.SIGTERM)
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    running.extend(map(_start_worker, range(workers)))
+    for place in range(workers):
+        start(place)
     while not stopping:
         pid, status = os.wait()
-        for place, process in enumerate(running):
+        for place, process in tuple(running.items()):
             if process.pid == pid and not stopping:
                 logger.error("worker %d ended with status %d; starting another", pid, status)
                 time.sleep(RESTART_SECONDS)
-                running[place] = _start_worker(place)
-    return max((abs(process.wait()) for process in running), default=0)
+                start(place)
+    return max((abs(process.wait()) for process in running.values()), default=0)
 
 
 def _start_worker(number: int) -> subprocess.Popen[bytes]:
