@@ -1,6 +1,7 @@
 """The composition root: from settings and collaborators to the application. Nothing else builds anything."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from service.cors import cors_middleware
 from service.docs_page import docs_routes
 from service.errors import ConflictError, UnavailableError, error_middleware
 from service.identity import Credentials
-from service.live.keeper import Keeper
+from service.live.keeper import REMOVALS_SECONDS, Keeper
 from service.live.retention import Retention
 from service.metrics import Metrics, metrics_handler, metrics_middleware
 from service.models import ModelRegistry
@@ -26,11 +27,12 @@ from service.serving import Serving
 from service.settings import Settings
 from service.storage.database import Database
 from service.storage.draining import Drainer
-from service.storage.errors import StorageUnavailable
 from service.storage.queue import DurableQueue
 from service.storage.queue_entries import KeyReusedError, QueueFullError, QueueUnavailableError
 from service.storage.snapshot import SnapshotFile
 from service.workers import WorkerFigures
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +46,16 @@ class Collaborators:
     clock: Callable[[], float]  #: unix seconds
 
 
-def build_app(settings: Settings, parts: Collaborators, worker: int | None = None) -> web.Application:
+def build_app(
+    settings: Settings,
+    parts: Collaborators,
+    worker: int | None = None,
+    removals_seconds: float = REMOVALS_SECONDS,
+) -> web.Application:
     """The application of one process. Its lifetimes begin when the runner sets it up.
 
-    `worker` is its number where several share the port, None where it is the only one.
+    `worker` is its number where several share the port, None where it is the only one; `removals_seconds` lie between
+    two looks for saves and hides that were taken back.
     """
     credentials = Credentials(settings.jwt_secret, settings.jwt_leeway_seconds, settings.api_key)
     serving, metrics = Serving(), Metrics()
@@ -60,6 +68,7 @@ def build_app(settings: Settings, parts: Collaborators, worker: int | None = Non
         metrics,
         settings.poll_seconds,
         parts.clock,
+        removals_seconds,
     )
     recommendations = RecommendationRoutes(serving, settings, credentials, metrics, parts.queue, parts.clock)
     feedback = FeedbackRoutes(parts.queue, keeper, credentials, metrics, parts.clock)
@@ -78,7 +87,6 @@ def build_app(settings: Settings, parts: Collaborators, worker: int | None = Non
                     KeyReusedError: ConflictError,
                     QueueFullError: UnavailableError,
                     QueueUnavailableError: UnavailableError,
-                    StorageUnavailable: UnavailableError,
                 }
             ),
         ],
@@ -128,9 +136,15 @@ def _in_background(
 ) -> Callable[[web.Application], AsyncIterator[None]]:
     """A task that runs as long as the application does."""
 
+    async def told() -> None:
+        try:
+            await work()
+        except Exception:
+            logger.exception("a task in the background ended")
+
     @asynccontextmanager
     async def running() -> AsyncIterator[None]:
-        task = asyncio.create_task(work())
+        task = asyncio.create_task(told())
         try:
             yield
         finally:
