@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 from urllib.parse import urlsplit
 
+#: As `core.kernels.workspace.MOST_ANSWERS`, which is not imported here: settings are read before numba may be.
+LONGEST_ANSWER = 255
+
 
 class SettingsError(ValueError):
     """A setting has a wrong value, is missing, or is not known; the message names it."""
@@ -108,8 +111,8 @@ class Settings:
 
     model_dir: Annotated[Path | None, _directory] = None
     min_training_samples: Annotated[int, _whole(1, 10**9)] = 100
-    default_recommendation_count: Annotated[int, _whole(1, 10_000)] = 20
-    max_recommendation_count: Annotated[int, _whole(1, 10_000)] = 100
+    default_recommendation_count: Annotated[int, _whole(1, LONGEST_ANSWER)] = 20
+    max_recommendation_count: Annotated[int, _whole(1, LONGEST_ANSWER)] = 100
     default_variant: Annotated[str, _name] = "collaborative_filtering"
     default_experiment_id: Annotated[str, _name] = "rec_algorithm_v1"
 

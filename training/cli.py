@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from core.bundle import BundleError
 from core.model import ModelSettings
 from service.database import open_configured_database
 from service.models import ModelRegistry
@@ -23,6 +24,8 @@ T = TypeVar("T")
 #: Exit codes, beside 0 for success and 2 for a wrong command line.
 FAILED, REFUSED = 1, 3
 
+_SEED = click.IntRange(min=0)
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 def main() -> None:
@@ -30,7 +33,7 @@ def main() -> None:
 
 
 @main.command("train")
-@click.option("--seed", default=0, show_default=True, help="Makes a training repeatable.")
+@click.option("--seed", default=0, show_default=True, type=_SEED, help="Of what is held out to validate.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def train_command(seed: int, as_json: bool) -> None:
     """Train a model on everything in the database and publish it.
@@ -41,12 +44,12 @@ def train_command(seed: int, as_json: bool) -> None:
     Exit codes: 0 published, 1 failed, 3 refused because there is too little data (MIN_TRAINING_SAMPLES).
     """
     settings = _settings()
-    report = _run(_train(settings, seed))
+    report = _run(_train(settings, seed), "Nothing was published")
     click.echo(json.dumps(_as_dict(report)) if as_json else _told(report))
 
 
 @main.command("evaluate")
-@click.option("--seed", default=0, show_default=True, help="Of the people and likes that are held out.")
+@click.option("--seed", default=0, show_default=True, type=_SEED, help="Of what is held out.")
 @click.option("--k", default=10, show_default=True, type=click.IntRange(1, 100), help="Length of the lists.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def evaluate_command(seed: int, k: int, as_json: bool) -> None:
@@ -54,10 +57,12 @@ def evaluate_command(seed: int, k: int, as_json: bool) -> None:
 
     Each arm is fitted on the first four fifths of the interactions and has to name what people liked in the
     last fifth among the events that were open then. Without times, a fifth of each person's likes is held out.
+
+    Exit codes: 0 measured, 1 failed, 3 refused because there is too little data.
     """
-    validation = _run(_evaluate(_settings(), seed, k))
+    validation = _run(_evaluate(_settings(), seed, k), "Nothing was measured")
     if validation is None:
-        click.echo("Nobody's likes can be held out: too little data to evaluate.", err=True)
+        click.echo("Nothing was measured: there are too few likes to hold any out", err=True)
         sys.exit(REFUSED)
     if as_json:
         click.echo(json.dumps({name: metrics.as_dict() for name, metrics in validation.arms.items()}))
@@ -90,16 +95,13 @@ async def _evaluate(settings: Settings, seed: int, k: int) -> Validation | None:
     return validate(snapshot, ModelSettings(), seed, k)
 
 
-def _run(work: Coroutine[Any, Any, T]) -> T:
-    """Run to the end; failures become one line on standard error and an exit code."""
+def _run(work: Coroutine[Any, Any, T], outcome: str) -> T:
+    """Run to the end; a failure becomes one line on standard error, which begins with `outcome`, and an exit code."""
     try:
         return asyncio.run(work)
-    except TrainingRefusedError as error:
-        click.echo(f"Nothing was published: {error}", err=True)
-        sys.exit(REFUSED)
-    except (StorageError, OSError) as error:
-        click.echo(f"Nothing was published: {error}", err=True)
-        sys.exit(FAILED)
+    except (TrainingRefusedError, BundleError, StorageError, OSError) as error:
+        click.echo(f"{outcome}: {error}", err=True)
+        sys.exit(REFUSED if isinstance(error, TrainingRefusedError) else FAILED)
 
 
 def _settings() -> Settings:

@@ -14,14 +14,14 @@ from service.recommending.asking import Question, Reply, answer_question
 from service.recommending.encoding import Encoder
 from service.routes.bodies import read_body
 from service.serving import Serving
-from service.settings import Settings
+from service.settings import Settings, SettingsError
 from service.storage.queue import DurableQueue
 from service.storage.queue_entries import ExposureEntry
 from service.wire import RecommendationRequest, decode
 
 
 class RecommendationRoutes:
-    """The handler with what it needs."""
+    """The handler with what it needs. SettingsError when DEFAULT_VARIANT names no arm."""
 
     def __init__(
         self,
@@ -32,6 +32,11 @@ class RecommendationRoutes:
         queue: DurableQueue | None,
         clock: Callable[[], float],
     ) -> None:
+        if settings.default_variant not in ARMS:
+            expected = ", ".join(ARMS)
+            raise SettingsError(
+                f"DEFAULT_VARIANT: expected one of {expected}, got {settings.default_variant!r}"
+            )
         self._serving = serving
         self._settings = settings
         self._credentials = credentials

@@ -1,0 +1,78 @@
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+
+from core.collaborative import CollaborativeSettings
+from core.evaluation import per_user
+from core.interactions import PreferenceSettings, build_preferences
+from core.splits import holdout_per_user
+from tests.sites import NOW
+from tests.strategies import rows_from_dense
+from tests.training.planted import planted_snapshot
+from training import tuning
+from training.ranking import rows_of
+from training.tuning import GRID, HELD_OUT, rank_with, tune_neighbourhood
+
+START = CollaborativeSettings(neighbours=1, rarity=0.0, activity=0.3, posting_cap=7, seed=5)
+
+
+@pytest.fixture(scope="module")
+def liked():
+    snapshot = planted_snapshot()
+    return build_preferences(snapshot.log, 60, 30, PreferenceSettings(), float(NOW))[0].liked
+
+
+@pytest.fixture(autouse=True)
+def small_grid(monkeypatch):
+    """Two values a setting are as good a test as six."""
+    monkeypatch.setattr(tuning, "GRID", {name: (values[0], values[-1]) for name, values in GRID.items()})
+
+
+def quality(settings: CollaborativeSettings, liked, seed: int = 0) -> float:
+    train, held_out = holdout_per_user(liked, HELD_OUT, seed)
+    users = np.flatnonzero(np.diff(held_out.indptr)).astype(np.int32)
+    return float(
+        per_user(rank_with(settings, train, 30, users, 20), rows_of(held_out, users), 20).ndcg.mean()
+    )
+
+
+def test_the_chosen_settings_rank_held_out_likes_at_least_as_well_as_any_that_differ_in_one(liked):
+    tuned = tune_neighbourhood(liked, 30, START)
+
+    assert tuned.ndcg == quality(tuned.settings, liked) > quality(START, liked)
+    for name, values in tuning.GRID.items():
+        assert all(quality(replace(tuned.settings, **{name: value}), liked) <= tuned.ndcg for value in values)
+
+
+def test_only_what_is_in_the_grid_is_changed(liked):
+    tuned = tune_neighbourhood(liked, 30, START)
+
+    changed = {name for name, value in asdict(tuned.settings).items() if value != getattr(START, name)}
+    assert changed <= set(GRID)
+
+
+def test_the_same_seed_chooses_the_same(liked):
+    assert tune_neighbourhood(liked, 30, START, seed=2) == tune_neighbourhood(liked, 30, START, seed=2)
+
+
+def test_every_trial_is_made_once_and_told(liked):
+    told: list[str] = []
+
+    tuned = tune_neighbourhood(liked, 30, START, progress=told.append)
+
+    assert len(told) == len(set(told)) == tuned.trials
+    assert all("NDCG@20" in line for line in told)
+
+
+def test_a_sample_of_many_people_is_judged(liked, monkeypatch):
+    monkeypatch.setattr(tuning, "MOST_USERS", 10)
+
+    assert tune_neighbourhood(liked, 30, START).users == 10
+
+
+def test_people_with_a_single_like_leave_nothing_to_choose_by():
+    alone = rows_from_dense(np.eye(4, dtype=np.uint8))
+
+    with pytest.raises(ValueError, match="nobody has two likes"):
+        tune_neighbourhood(alone, 4, START)

@@ -1,0 +1,114 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from core.model import ModelSettings
+from tests.sites import DAY, NOW
+from tests.training.planted import planted_snapshot
+from training import validation
+from training.ranking import ARMS
+from training.validation import validate
+
+SETTINGS = ModelSettings()
+
+
+def test_known_times_are_split_by_time():
+    snapshot = planted_snapshot()
+
+    found = validate(snapshot, SETTINGS, seed=0)
+
+    assert found is not None
+    assert found.method == "time"
+    assert np.mean(snapshot.log.times > found.cutoff) == pytest.approx(0.2, abs=0.01)
+
+
+def test_without_times_a_part_of_each_person_s_likes_is_held_out():
+    found = validate(planted_snapshot(timed=False), SETTINGS, seed=0)
+
+    assert found is not None
+    assert (found.method, found.cutoff) == ("holdout", float(NOW))
+    assert found.arms["control"].users == 60
+
+
+@pytest.mark.parametrize("timed", [True, False])
+def test_collaborative_filtering_finds_the_tastes_that_control_cannot_see(timed):
+    found = validate(planted_snapshot(timed=timed), SETTINGS, seed=0)
+
+    assert found is not None
+    assert set(found.arms) == set(ARMS)
+    control, collaborative = found.arms["control"], found.arms["collaborative_filtering"]
+    assert collaborative.ndcg > 1.5 * control.ndcg
+    assert collaborative.users == control.users
+
+
+def test_every_measure_is_in_its_range_and_says_how_long_the_lists_were():
+    found = validate(planted_snapshot(), SETTINGS, seed=0, k=5)
+
+    assert found is not None
+    for metrics in found.arms.values():
+        measures = metrics.as_dict()
+        assert {"precision_at_5", "recall_at_5", "ndcg_at_5", "map", "hit_rate_at_5"} <= set(measures)
+        assert all(
+            0.0 <= measures[name] <= 1.0 for name in measures if not name.startswith(("users", "novelty"))
+        )
+        assert 0 < measures["users"] <= 60
+
+
+@pytest.mark.parametrize("timed", [True, False])
+def test_the_same_seed_gives_the_same_figures(timed):
+    snapshot = planted_snapshot(timed=timed)
+
+    assert validate(snapshot, SETTINGS, seed=3) == validate(snapshot, SETTINGS, seed=3)
+
+
+def test_another_seed_holds_out_other_likes():
+    snapshot = planted_snapshot(timed=False)
+
+    assert validate(snapshot, SETTINGS, seed=3) != validate(snapshot, SETTINGS, seed=4)
+
+
+def test_only_events_that_had_not_started_at_the_cut_are_candidates_and_judges():
+    starts = np.full(30, float(NOW + DAY))
+    starts[:24] = NOW - 365 * DAY
+
+    found = validate(planted_snapshot(event_starts=starts), SETTINGS, seed=0, k=10)
+
+    assert found is not None
+    assert all(metrics.coverage <= 6 / 30 for metrics in found.arms.values())
+    assert found.arms["control"].recall > 0.9
+
+
+def test_an_event_that_is_no_longer_listed_may_have_been_open():
+    starts = np.full(30, np.nan)
+
+    found = validate(planted_snapshot(event_starts=starts), SETTINGS, seed=0)
+
+    assert found == validate(planted_snapshot(), SETTINGS, seed=0)
+
+
+def test_without_times_everything_is_a_candidate_whenever_it_started():
+    starts = np.full(30, float(NOW - 365 * DAY))
+
+    found = validate(planted_snapshot(timed=False, event_starts=starts), SETTINGS, seed=0)
+
+    assert found == validate(planted_snapshot(timed=False), SETTINGS, seed=0)
+
+
+def test_where_nobody_is_left_to_judge_there_is_no_validation():
+    everything_over = np.full(30, float(NOW - 365 * DAY))
+    nobody = planted_snapshot()
+
+    assert validate(planted_snapshot(event_starts=everything_over), SETTINGS, seed=0) is None
+    assert validate(replace(nobody, log=nobody.log.select(np.zeros(420, np.bool_))), SETTINGS, seed=0) is None
+
+
+def test_a_large_site_is_judged_by_a_sample_of_its_people(monkeypatch):
+    monkeypatch.setattr(validation, "MOST_PEOPLE", 10)
+    snapshot = planted_snapshot(timed=False)
+
+    found = validate(snapshot, SETTINGS, seed=0)
+
+    assert found is not None
+    assert found.arms["control"].users == 10
+    assert found == validate(snapshot, SETTINGS, seed=0)
