@@ -15,11 +15,12 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
+from bench.answers import WrongAnswerError
 from bench.gates import BudgetError, Verdict, judge, read_budget
 from bench.homes import RESULTS, Home, prepare_home
 from bench.load import LoadError
 from bench.servers import Cores, ServerFailedError, available_cores, machine
-from bench.service import Measurement, WrongAnswerError, measure_arms, table
+from bench.service import Measurement, measure_arms, table
 
 KEPT, MISSED, NOT_MEASURED = 0, 1, 2
 

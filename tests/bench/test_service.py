@@ -1,72 +1,12 @@
-"""What the service's bench asks, and what it takes for an answer."""
+"""What the service's bench asks, and how it shows what it found."""
 
 import json
-from typing import Any
+from dataclasses import fields, replace
 
-import pytest
+from bench.answers import LIMIT
+from bench.service import Measurement, encode_requests, table
 
-from bench.service import LIMIT, WrongAnswerError, check_answer, encode_requests
-
-
-def personal(score: float, **changes: Any) -> dict[str, Any]:
-    """A recommendation of the neighbourhood's whose reasons add up."""
-    return {
-        "event_id": "7",
-        "score": score,
-        "algorithm": "collaborative_filtering",
-        "rank_reasons": [{"type": "collaborative", "weight": score}],
-        "because": [{"event_id": "1", "weight": score / 2}, {"event_id": "2", "weight": score / 4}],
-        "because_other": {"events": 3, "weight": score / 4},
-    } | changes
-
-
-def popular(score: float) -> dict[str, Any]:
-    """A recommendation from the popularity list."""
-    return {
-        "event_id": "8",
-        "score": score,
-        "algorithm": "popularity",
-        "rank_reasons": [{"type": "popularity", "weight": score}],
-        "because": [],
-        "because_other": None,
-    }
-
-
-def body_of(items: list[dict[str, Any]]) -> bytes:
-    return json.dumps({"recommendations": items}).encode()
-
-
-def test_an_answer_of_both_algorithms_with_reasons_that_add_up_is_right() -> None:
-    items = [personal(0.5 - rank / 100) for rank in range(LIMIT - 1)] + [popular(0.01)]
-    check_answer(body_of(items))
-
-
-def test_a_short_answer_is_wrong() -> None:
-    with pytest.raises(WrongAnswerError, match="19 recommendations instead of 20"):
-        check_answer(body_of([popular(0.5)] * 19))
-
-
-def test_an_answer_that_is_not_in_order_is_wrong() -> None:
-    with pytest.raises(WrongAnswerError, match="do not descend"):
-        check_answer(body_of([popular(0.4), *[popular(0.5)] * 19]))
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"because_other": None},
-        {"because_other": {"events": 3, "weight": 0.126}},
-        {"rank_reasons": [{"type": "collaborative", "weight": 0.4}]},
-    ],
-)
-def test_an_answer_whose_reasons_do_not_add_up_to_the_score_is_wrong(changes: dict[str, Any]) -> None:
-    with pytest.raises(WrongAnswerError, match="reasons that add up to"):
-        check_answer(body_of([personal(0.5, **changes)] * LIMIT))
-
-
-def test_a_personal_recommendation_without_a_reason_is_wrong() -> None:
-    with pytest.raises(WrongAnswerError, match="no reason for event 7"):
-        check_answer(body_of([personal(0.5, because=[], because_other=None)] * LIMIT))
+QUIET = Measurement("control", *[1.0] * (len(fields(Measurement)) - 1))
 
 
 def test_every_user_is_asked_for_once_in_an_order_that_the_seed_decides() -> None:
@@ -76,3 +16,17 @@ def test_every_user_is_asked_for_once_in_an_order_that_the_seed_decides() -> Non
     assert {(body["limit"], body["variant"]) for body in bodies} == {(LIMIT, "control")}
     assert requests == encode_requests("control", 50, seed=1)
     assert requests != encode_requests("control", 50, seed=2)
+
+
+def test_the_table_has_a_row_for_each_figure_and_a_column_for_each_arm() -> None:
+    rows = table([QUIET, replace(QUIET, arm="hybrid", p99_ms=2.34567)]).splitlines()
+    assert [row.split()[0] for row in rows] == [field.name for field in fields(Measurement)]
+    assert rows[0].split() == ["arm", "control", "hybrid"]
+    assert ["p99_ms", "1.0", "2.346"] in [row.split() for row in rows]
+
+
+def test_figures_of_a_busy_machine_say_so() -> None:
+    assert "busy" not in table([QUIET])
+    assert "The machine was busy: a server had only 38%" in table(
+        [QUIET, replace(QUIET, bare_core_share=0.38)]
+    )
