@@ -136,8 +136,10 @@ def _user_id(claims: Mapping[str, Any]) -> str | None:
     if value is None:
         return None
     try:
-        return str(msgspec.convert(value, Id))  # the rule for the ids of bodies holds here as well
-    except msgspec.ValidationError:
+        user_id = str(msgspec.convert(value, Id))  # the rule for the ids of bodies holds here as well
+        user_id.encode()  # half of a surrogate pair, which JSON can spell, is no text
+        return user_id
+    except (msgspec.ValidationError, UnicodeEncodeError):
         raise UnauthorisedError("The token names its user by something that is no user id") from None
 
 
