@@ -57,7 +57,7 @@ async def _serve_one(settings: Settings, worker: int | None) -> None:
     )
     await runner.setup()
     try:
-        await web.SockSite(runner, _listen(settings), backlog=1024).start()
+        await web.SockSite(runner, _listen(settings, shared=worker is not None), backlog=1024).start()
         logger.info("serving on http://%s:%d", settings.service_host, settings.service_port)
         await stop.wait()
     finally:
@@ -79,12 +79,17 @@ async def _open_queue(settings: Settings) -> DurableQueue | None:
         return None
 
 
-def _listen(settings: Settings) -> socket.socket:
-    """A listening socket that other workers of this machine may share. OSError names an address that is taken."""
+def _listen(settings: Settings, *, shared: bool) -> socket.socket:
+    """A listening socket, `shared` with this command's other workers. OSError names an address that is taken.
+
+    A server by itself does not share: a second one on its port, perhaps of another site, would silently take half of
+    the requests.
+    """
     family = socket.AF_INET6 if ":" in settings.service_host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    if shared:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         listener.bind((settings.service_host, settings.service_port))
     except OSError as error:

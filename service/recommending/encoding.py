@@ -121,6 +121,16 @@ def _score(answer, rank):  # type: ignore[no-untyped-def]
 
 
 @inlined
+def _confidence(people):  # type: ignore[no-untyped-def]
+    """How sure a score is, from 0 to 1. People too few to be told count as one, or this figure would tell them."""
+    if people < 1.0:
+        return 0.0
+    if people < FEWEST_TOLD:
+        people = 1.0
+    return people / (people + HALF_CONFIDENCE)
+
+
+@inlined
 def _open_item(out, at, cards, pieces, event, score, best, confidence):  # type: ignore[no-untyped-def]
     """What every recommendation begins with, up to the text of its reason."""
     at = _fixed(out, at, pieces, _Piece.OPEN)
@@ -139,9 +149,7 @@ def _personal_item(out, at, cards, pieces, answer, rank, best, liked):  # type: 
     """A recommendation of the neighbourhood's, with the events of the profile that caused it."""
     people = answer.supporters[rank]
     score = _score(answer, rank)
-    at = _open_item(
-        out, at, cards, pieces, answer.events[rank], score, best, people / (people + HALF_CONFIDENCE)
-    )
+    at = _open_item(out, at, cards, pieces, answer.events[rank], score, best, _confidence(people))
     at = _people(out, at, pieces, people, _Piece.A_FEW)
     at = _fixed(out, at, pieces, _Piece.PEOPLE)
     for place in range(min(2, answer.contributors[rank])):
@@ -208,9 +216,7 @@ def _weight_and_share(out, at, pieces, units, total):  # type: ignore[no-untyped
 def _popular_item(out, at, cards, pieces, answer, rank, best, people, where):  # type: ignore[no-untyped-def]
     """A recommendation from the popularity list."""
     score = _score(answer, rank)
-    at = _open_item(
-        out, at, cards, pieces, answer.events[rank], score, best, people / (people + HALF_CONFIDENCE)
-    )
+    at = _open_item(out, at, cards, pieces, answer.events[rank], score, best, _confidence(people))
     at = _fixed(out, at, pieces, _Piece.POPULAR if people >= 1.0 else _Piece.NEW)
     at = put_text(out, at, where, 0, where.size)
     at = _fixed(out, at, pieces, _Piece.POPULARITY)

@@ -132,6 +132,8 @@ def test_the_whole_way_from_two_files_to_an_explained_answer(tmp_path):
     with running(home, "serve") as (port, _):
         assert call(port, "/health")[1]["model_version"] == trained["model_version"]
         status, answer = call(port, "/v1/recommendations", {"user_id": "person1", "city": "CORK", "limit": 3})
+        second = craic(tmp_path / "other", "serve", SERVICE_PORT=str(port), SERVICE_HOST="127.0.0.1")
+    assert (second.returncode, "Address already in use" in second.stderr) == (1, True)
     assert status == 200
     assert {item["city"] for item in answer["recommendations"]} == {"Cork"}
     assert answer["recommendations"][0]["because"]

@@ -251,6 +251,16 @@ def test_fewer_than_three_people_are_never_counted_in_an_answer(encoder, people)
     )
 
 
+def test_the_confidence_does_not_tell_how_few_people_there_are(encoder):
+    ones, twos, threes = (
+        items_of(simple_case([0.6, 0.5], 1, [[0.6]], supporters=people, masses=[people] * 3).encoded(encoder))
+        for people in (1, 2, 3)
+    )
+
+    assert [item["confidence"] for item in ones] == [item["confidence"] for item in twos]
+    assert [str(item["confidence"]) for item in twos + threes] == ["0.167", "0.167", "0.375", "0.375"]
+
+
 def test_an_event_nobody_likes_yet_is_called_new(encoder):
     known, new = items_of(simple_case([0.6, 0.5], 0, [], masses=[1.0, 0.3]).encoded(encoder))
 

@@ -131,8 +131,14 @@ def _common(
         **card(event),
         "score": printed(score, 8),
         "rank_score": printed(np.float32(score) / np.float32(best) if best else 0.0, 4),
-        "confidence": printed(people / (people + 5.0), 3),
+        "confidence": printed(_confidence(people), 3),
     }
+
+
+def _confidence(people: float) -> float:
+    """Fewer than three count as one, and less than one as nobody."""
+    counted = people if people >= 3 else min(1, math.floor(people))
+    return counted / (counted + 5.0)
 
 
 def _score(ranking: Ranking, rank: int) -> float:
