@@ -9,20 +9,16 @@ Exit codes: 0 every gate kept, 1 a gate missed, 2 not measured.
 
 import argparse
 import json
-import signal
-import subprocess
 import sys
 from datetime import UTC, datetime
 from typing import Any
 
-from bench.answers import WrongAnswerError
 from bench.gates import BudgetError, Verdict, judge, read_budget
 from bench.homes import RESULTS, Home, prepare_home
-from bench.load import LoadError
-from bench.servers import Cores, ServerFailedError, available_cores, machine
-from bench.service import Measurement, measure_arms, table
+from bench.servers import Cores, available_cores, end_in_order, machine
+from bench.service import NOT_MEASURED, UNMEASURED, Measurement, measure_arms, table
 
-KEPT, MISSED, NOT_MEASURED = 0, 1, 2
+KEPT, MISSED = 0, 1
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,15 +26,12 @@ def main(arguments: list[str] | None = None) -> int:
     argparse.ArgumentParser(
         prog="python -m bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     ).parse_args(arguments)
-    # As by Ctrl-C, so that the servers are stopped on the way out.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    end_in_order()
     try:
         return _run()
-    except (LoadError, WrongAnswerError, ServerFailedError, BudgetError) as error:
+    except (*UNMEASURED, BudgetError) as error:
         print(f"Not measured: {error}", file=sys.stderr)
-    except (OSError, ValueError, subprocess.CalledProcessError) as error:
-        print(f"Not measured, the data could not be prepared: {error}", file=sys.stderr)
-    return NOT_MEASURED
+        return NOT_MEASURED
 
 
 def _run() -> int:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from os import environ
@@ -32,6 +33,14 @@ _START = "2099-{month:02d}-{day:02d}T20:00:00Z"
 _MAKERS = ("bench/homes.py", "bench/sites.py", "core", "training", "service/importing", "service/storage")
 
 
+#: Where a home keeps what was compiled (`service.process`).
+_KERNELS = "cache"
+
+
+class HomeError(Exception):
+    """There is no home to measure on; the message says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Home:
     """A prepared CRAIC_HOME."""
@@ -44,10 +53,31 @@ class Home:
 def prepare_home(file: str | None) -> Home:
     """The home of a data file, by default as `bench.sites` has it; made now if there is none of this code's.
 
-    Raises OSError or ValueError when the file cannot be read, subprocess.CalledProcessError when a step fails.
+    Raises HomeError when the file cannot be read, or its import or the training fails.
     """
     file = file or environ.get("BENCH_DATA")
     data = Path(file).name if file else "synthetic"
+    try:
+        return _prepare(file, data)
+    except (OSError, ValueError, subprocess.CalledProcessError) as error:
+        raise HomeError(f"{data} could not be prepared: {error}") from error
+
+
+@contextmanager
+def working_copy(home: Home) -> Iterator[Path]:
+    """A copy for one server to write to, gone afterwards, so that no measuring finds the traces of another.
+
+    Only compiled kernels go where the next server finds them.
+    """
+    with tempfile.TemporaryDirectory(dir=RESULTS, prefix="running-") as scratch:
+        copy = Path(scratch) / "home"
+        shutil.copytree(home.directory, copy, ignore=shutil.ignore_patterns(_KERNELS))
+        (home.directory / _KERNELS).mkdir(exist_ok=True)
+        (copy / _KERNELS).symlink_to(home.directory / _KERNELS)
+        yield copy
+
+
+def _prepare(file: str | None, data: str) -> Home:
     data_key = _digest([Path(file)] if file else [])
     directory = RESULTS / f"home-{data_key}-{_digest(_sources(_MAKERS))}"
     if not directory.is_dir():

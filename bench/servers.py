@@ -3,6 +3,7 @@
 import http.client
 import os
 import platform
+import signal
 import socket
 import subprocess
 import sys
@@ -115,6 +116,12 @@ def free_port() -> int:
     with socket.socket() as listener:
         listener.bind((HOST, 0))
         return int(listener.getsockname()[1])
+
+
+def end_in_order() -> None:
+    """Let Ctrl-C and SIGTERM end this process by way of every `finally`, so that it leaves no server behind."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda received, _: sys.exit(128 + received))
 
 
 def machine() -> dict[str, str]:

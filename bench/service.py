@@ -4,7 +4,10 @@ The real service, pinned to one core, answers requests for random people of FILE
 bare aiohttp handler answers with the same bytes (`bench.bare`). Ours and bare take turns in short rounds, so that
 whatever else the machine does falls on both; the ratio is the median of the rounds' ratios.
 
-One JSON line an arm. Times are in milliseconds, memory is in MB of 10⁶ bytes, percentiles are recorded samples.
+One JSON line an arm (`Measurement`). Times are in milliseconds, memory is in MB of 10⁶ bytes, percentiles are recorded
+samples.
+
+Exit codes: 0 measured, 2 not measured.
 """
 
 import argparse
@@ -20,10 +23,19 @@ from typing import Any, NamedTuple
 import numpy as np
 import orjson
 
-from bench.answers import LIMIT, check_answer
-from bench.homes import RESULTS, Home, prepare_home
-from bench.load import Load, drive, percentile, post
-from bench.servers import Cores, Server, available_cores, pinned, running_bare, running_service
+from bench.answers import LIMIT, WrongAnswerError, check_answer
+from bench.homes import RESULTS, Home, HomeError, prepare_home, working_copy
+from bench.load import Load, LoadError, drive, percentile, post
+from bench.servers import (
+    Cores,
+    Server,
+    ServerFailedError,
+    available_cores,
+    end_in_order,
+    pinned,
+    running_bare,
+    running_service,
+)
 
 ARMS = ("collaborative_filtering", "control")
 #: As many requests at once as keep a single-threaded server from ever waiting.
@@ -33,6 +45,10 @@ SEED = 20
 
 #: A server under full load that had less of its core than this was kept from it by something else.
 UNDISTURBED = 0.9
+
+#: Why there may be no figures: what these say is for people, everything else is a defect of the bench.
+UNMEASURED = (HomeError, ServerFailedError, LoadError, WrongAnswerError, OSError)
+NOT_MEASURED = 2  #: the exit code then
 
 _WARM_UP_SECONDS = 2.0
 #: Short, so that what disturbs one side of a ratio for a second disturbs the other as well.
@@ -94,14 +110,23 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="JSON lines instead of a table")
     parser.add_argument("--arm", choices=ARMS, action="append", help="this arm only")
     options = parser.parse_args(arguments)
+    end_in_order()
+    try:
+        return _print(options.file, tuple(options.arm or ARMS), options.json)
+    except UNMEASURED as error:
+        print(f"Not measured: {error}", file=sys.stderr)
+        return NOT_MEASURED
+
+
+def _print(file: str | None, arms: tuple[str, ...], as_json: bool) -> int:
     cores = available_cores()
     print(cores.told, file=sys.stderr)
     measured = []
-    for measurement in measure_arms(prepare_home(options.file), cores, options.arm or ARMS):
+    for measurement in measure_arms(prepare_home(file), cores, arms):
         measured.append(measurement)
-        if options.json:
+        if as_json:
             print(json.dumps(measurement.as_line()), flush=True)
-    if not options.json:
+    if not as_json:
         print(table(measured))
     return 0
 
@@ -111,9 +136,9 @@ def measure_arms(
 ) -> Iterator[Measurement]:
     """Measure some arms one after the other, each with a server of its own.
 
-    Raises LoadError, WrongAnswerError or ServerFailedError when a server does not do what it should.
+    Raises one of UNMEASURED when a server does not do what it should.
     """
-    with running_service(home.directory, cores.server):
+    with working_copy(home) as copy, running_service(copy, cores.server):
         pass  # whatever kernel has changed is compiled now, so that the starts that count find a warm cache
     with pinned(cores.load):
         for arm in arms:
@@ -122,7 +147,7 @@ def measure_arms(
 
 def _measure(home: Home, cores: Cores, arm: str, rounds: int) -> Measurement:
     requests = cycle(encode_requests(arm, home.n_users))
-    with running_service(home.directory, cores.server) as ours:
+    with working_copy(home) as copy, running_service(copy, cores.server) as ours:
         answers = _warm_up(ours, requests)
         with running_bare(answers, cores.server) as bare:
             drive(bare.port, requests, CONNECTIONS, _WARM_UP_SECONDS / 2)
