@@ -207,6 +207,8 @@ def test_somebody_beyond_the_first_room_is_served_and_supports_others() -> None:
         live.add_user()
         live.add_event()
     user, event = live.add_user(), live.add_event()
+    assert live.site.user_scales[user] == 1.0
+    assert live.site.event_weights[event] == live.site.event_scales[event] == 1.0
     for liked in (0, event):
         live.set_preference(user, liked, 255)
     assert list(ranking(live, user, 10, 10)) == [1]

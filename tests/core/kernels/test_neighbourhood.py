@@ -211,6 +211,17 @@ def test_of_equal_scores_the_lower_event_is_recommended() -> None:
     assert ask(live, profile_of(live, 0), n=2)[0] == [1, 2]
 
 
+def test_of_events_that_contribute_equally_the_earlier_of_the_profile_is_named_first() -> None:
+    likes = np.zeros((2, 6), np.uint8)
+    likes[0, :5] = likes[1] = 255
+    live = live_site(likes)
+    events, weights = live.liked(0)
+    for order in ([0, 1, 2, 3, 4], [4, 3, 2, 1, 0]):
+        _, _, desk = ask(live, Profile(events[order], weights[order] / np.float32(255), events, 0))
+        assert desk.answer.reasons[0].tolist() == [0, 1, 2]
+        assert desk.answer.contributors[0] == 5
+
+
 def test_a_profile_without_events_has_no_neighbours_and_no_recommendations() -> None:
     live = live_site(np.full((3, 3), 255, np.uint8))
     assert ask(live, Profile(NO_EVENTS, np.empty(0, np.float32), NO_EVENTS, NOBODY))[:2] == ([], [])
