@@ -1,6 +1,8 @@
 """Real servers that tests start, starve and kill, each in a directory and on a port of its own."""
 
+import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -27,16 +29,20 @@ SITE_LIKE_OPTIONS = (
 
 def missing_program() -> str | None:
     """The first program of Debian's mariadb-server that is not installed, or None when all are."""
-    return next(
-        (name for name in ("mariadbd", "mariadb-install-db", "mariadb") if _program(name) is None), None
-    )
+    needed = ("mariadbd", "mariadb-install-db", "mariadb", "mariadb-admin")
+    return next((name for name in needed if _program(name) is None), None)
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nothing listens on at this moment."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """A TCP port of 127.0.0.1 that nothing listens on at this moment.
+
+    From below those that the system gives to outgoing connections, one of which could take it before its use.
+    """
+    while True:
+        port = random.SystemRandom().randrange(20_000, 32_000)
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 class MariaDBServer:
@@ -85,7 +91,9 @@ class MariaDBServer:
 
     def pause(self) -> None:
         """Stop the process dead: connections stay open and nothing answers."""
-        self._running().send_signal(signal.SIGSTOP)
+        process = self._running()
+        process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)  # until its last thread has stopped
 
     def resume(self) -> None:
         """Let a paused server go on."""

@@ -22,16 +22,18 @@ _PING_AFTER_SECONDS = 1.0
 # which asyncmy would ask for and log. No single statement sets these and the isolation level on MySQL and
 # MariaDB alike.
 _SESSION = (
-    "SET time_zone = '+00:00', sql_mode = 'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION', sql_notes = 0",
+    "SET time_zone = '+00:00', sql_notes = 0, sql_mode = 'STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,"
+    "ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
     "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
 )
 
 # What a server answers when it cannot serve now: disk full, too many connections, no access, no such
-# database, shutting down, table full, a lock not had, a deadlock, limits, read-only, the statement or
-# connection killed.
+# database, shutting down, table full, host not let in, trouble on the line; limits, a lock not had, a deadlock,
+# read-only; the statement or the connection killed.
 _UNAVAILABLE = {
-    *(1021, 1040, 1044, 1045, 1049, 1053, 1114, 1203, 1205, 1213, 1226, 1290, 1317),
-    *(1836, 1927, 1969, 3024, 3159, 4031),
+    *(1021, 1040, 1044, 1045, 1049, 1053, 1114, 1129, 1130, 1152, 1158, 1159, 1160, 1161, 1184),
+    *(1203, 1205, 1213, 1226, 1290, 1836),
+    *(1317, 1927, 1969, 3024, 3159, 4031),
 }
 
 

@@ -56,10 +56,11 @@ async def until_sleeping(server: MariaDBServer, settings: DatabaseSettings, coun
 
 async def test_a_session_is_in_utc_strict_and_reads_what_is_committed(db: Database) -> None:
     [row] = await db.fetch(
-        Statement("SELECT @@time_zone, @@sql_mode, @@tx_isolation, @@autocommit, @@character_set_client")
+        Statement("SELECT @@sql_mode, @@time_zone, @@tx_isolation, @@autocommit, @@character_set_client")
     )
 
-    assert row == ("+00:00", "STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION", "READ-COMMITTED", 1, "utf8mb4")
+    assert "STRICT_TRANS_TABLES" in row[0]
+    assert row[1:] == ("+00:00", "READ-COMMITTED", 1, "utf8mb4")
 
 
 async def test_a_server_in_another_zone_gives_and_takes_times_in_utc(
