@@ -1,5 +1,6 @@
 """What must be in the environment before numpy and numba are first imported."""
 
+import hashlib
 import os
 import sys
 from collections.abc import MutableMapping
@@ -11,8 +12,20 @@ def prepare_environment(environment: MutableMapping[str, str], craic_home: Path)
 
     What is set already stays: an image may bring its own cache of kernels.
     """
-    environment.setdefault("NUMBA_CACHE_DIR", str(craic_home / "cache" / "numba"))
+    environment.setdefault("NUMBA_CACHE_DIR", str(craic_home / "cache" / f"kernels-{_kernels_digest()}"))
     environment.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+def _kernels_digest() -> str:
+    """Tells one version of the kernels from another.
+
+    numba compiles a kernel anew when its own file has changed, but not when that of a function merged into it has.
+    """
+    kernels = Path(__file__).parents[1] / "core" / "kernels"
+    digest = hashlib.sha256()
+    for source in sorted(kernels.glob("*.py")):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def leave_out_scipy() -> None:
