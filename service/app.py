@@ -30,6 +30,7 @@ from service.storage.draining import Drainer
 from service.storage.queue import DurableQueue
 from service.storage.queue_entries import KeyReusedError, QueueFullError, QueueUnavailableError
 from service.storage.snapshot import SnapshotFile
+from service.tasks import end_tasks
 from service.workers import WorkerFigures
 
 logger = logging.getLogger(__name__)
@@ -148,7 +149,6 @@ def _in_background(
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await end_tasks([task])
 
     return _for_life(running)

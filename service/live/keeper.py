@@ -21,6 +21,7 @@ from service.storage.errors import StorageError, StorageUnavailable
 from service.storage.queue import DurableQueue
 from service.storage.queue_entries import FeedbackEntry, QueueError
 from service.storage.snapshot import SnapshotFile
+from service.tasks import end_tasks
 
 logger = logging.getLogger(__name__)
 
@@ -82,9 +83,7 @@ class Keeper:
         try:
             yield
         finally:
-            for task in following:
-                task.cancel()
-            await asyncio.gather(*following, return_exceptions=True)
+            await end_tasks(following)
 
     def acknowledge(self, entry: FeedbackEntry) -> None:
         """Let feedback that was just stored count in the next answer."""
