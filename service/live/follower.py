@@ -88,8 +88,8 @@ class Follower:
         await self._forget_all(await self._queue.erased_users(self._cutoff))
         while rows := await self._queue.rows_after(self._queue_position, _PAGE):
             for row in rows:
-                # What was drained and is not later than the cut-off is in the model, or ml_feedback tells of it.
-                if not row.drained or int(row.entry.recorded_at) > self._cutoff:
+                # What was drained and is older than the cut-off is in the model, or ml_feedback tells of it.
+                if not row.drained or row.entry.recorded_at >= self._cutoff:
                     self.acknowledge(row.entry)
             self._queue_position = rows[-1].position
             await asyncio.sleep(0)

@@ -19,6 +19,7 @@ from service.storage.queries.changes import (
     pair_fingerprints,
     pairs_in_bucket,
     pairs_since,
+    server_time,
 )
 from service.storage.queries.pair_tables import HIDDEN, SAVED, PairTable
 from service.storage.queue import DurableQueue
@@ -68,10 +69,10 @@ class PairsFollower:
             known.forget(user_id)
 
     async def take(self, changes: Iterable[SiteChange]) -> None:
-        """Apply rows that a snapshot kept, in any order, those from after the model's cut-off."""
+        """Apply rows that a snapshot kept, in any order."""
         kept: dict[str, list[tuple[str, str, int]]] = {table.name: [] for table in _TABLES}
         for name, user_id, event_id, at in changes:
-            if name in kept and at > self._cutoff:
+            if name in kept:
                 kept[name].append((user_id, event_id, at))
         for table in _TABLES:
             await self._apply_new(table, kept[table.name])
@@ -94,6 +95,8 @@ class PairsFollower:
         What is taken back is recorded as feedback of its own, so that the next training knows it as well.
         Raises StorageError and QueueError.
         """
+        # Whatever is gone was taken back before this second; whoever does it again does so in it or later.
+        at = await server_time(self._database) - 1
         for table in _TABLES:
             known = self._known[table.name]
             fingerprints = await pair_fingerprints(self._database, table)
@@ -102,10 +105,10 @@ class PairsFollower:
                 times = {(user_id, event_id): at for user_id, event_id, at in rows}
                 difference = known.replace(bucket, times.keys(), fingerprints.get(bucket))
                 for pair in sorted(difference.added):
-                    at = times[pair] if times[pair] != UNKNOWN_TIME else self._clock()
-                    self._intake.apply(*pair, table.action, at)
+                    done_at = at if times[pair] == UNKNOWN_TIME else times[pair]
+                    self._intake.apply(*pair, table.action, done_at)
                 if difference.removed:
-                    await self._take_back(table, sorted(difference.removed))
+                    await self._take_back(table, sorted(difference.removed), at)
 
     async def _apply_new(
         self, table: PairTable, rows: list[tuple[str, str, int]]
@@ -126,9 +129,9 @@ class PairsFollower:
                 await asyncio.sleep(0)
         return new
 
-    async def _take_back(self, table: PairTable, pairs: list[Pair]) -> None:
-        action, now = _TAKEN_BACK[table.name], self._clock()
-        entries = [_removal(action, user_id, event_id, now) for user_id, event_id in pairs]
+    async def _take_back(self, table: PairTable, pairs: list[Pair], at: int) -> None:
+        action = _TAKEN_BACK[table.name]
+        entries = [_removal(action, user_id, event_id, at) for user_id, event_id in pairs]
         for entry in entries:
             self._intake.apply(entry.user_id, entry.event_id, entry.action, entry.recorded_at)
         await self._last_known.drop_pairs(table.name, pairs)
@@ -137,9 +140,9 @@ class PairsFollower:
                 await self._queue.put(entries[start : start + _ENTRIES_AT_ONCE])
 
 
-def _removal(action: Action, user_id: str, event_id: str, now: float) -> FeedbackEntry:
+def _removal(action: Action, user_id: str, event_id: str, at: int) -> FeedbackEntry:
     """The record that a row is gone. Several processes notice it; within an hour it is one record."""
-    said = f"{action.label}\n{user_id}\n{event_id}\n{int(now) // 3600}"
+    said = f"{action.label}\n{user_id}\n{event_id}\n{at // 3600}"
     digest = hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()
     return FeedbackEntry(
         key=f"{action.label}:{digest}",
@@ -149,7 +152,7 @@ def _removal(action: Action, user_id: str, event_id: str, now: float) -> Feedbac
         action=action.label,
         context=None,
         recommendation_id=None,
-        recorded_at=now,
+        recorded_at=float(at),
     )
 
 
