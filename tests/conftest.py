@@ -8,10 +8,14 @@ from uuid import uuid4
 
 import pytest
 
-from service.storage.database import Database, DatabaseSettings, open_database
-from service.storage.migrate import migrate
-from tests.servers import MariaDBServer, missing_program
-from tests.site import Site
+from service.process import prepare_this_process
+
+prepare_this_process()  # kernels compiled from what is there now, in these tests and in the processes they start
+
+from service.storage.database import Database, DatabaseSettings, open_database  # noqa: E402
+from service.storage.migrate import migrate  # noqa: E402
+from tests.servers import MariaDBServer, missing_program  # noqa: E402
+from tests.site import Site  # noqa: E402
 
 _RECORD = "ml_schema_migrations"
 _SITE_TABLES = Path(__file__).with_name("site_tables.sql").read_text("utf-8")
@@ -27,6 +31,24 @@ def mariadb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB
         yield server
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def mistreated_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDBServer]:
+    """A MariaDB that tests stop, kill and starve, each leaving it as it found it."""
+    require_mariadb()
+    server = MariaDBServer(tmp_path_factory.mktemp("mistreated"))
+    try:
+        server.install()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def mistreated_settings(mistreated_server: MariaDBServer) -> DatabaseSettings:
+    """One migrated database there, for the whole session."""
+    return _kept_site(mistreated_server)
 
 
 @pytest.fixture
@@ -56,11 +78,7 @@ def database_settings(request: pytest.FixtureRequest) -> DatabaseSettings:
 @pytest.fixture(scope="session")
 def kept_site_settings(mariadb_server: MariaDBServer) -> DatabaseSettings:
     """One migrated database for the whole session: making one takes longer than most tests."""
-    mariadb_server.create_database("kept")
-    mariadb_server.run_sql(_SITE_TABLES, "kept")
-    settings = server_settings(mariadb_server, "kept")
-    asyncio.run(_migrate(settings))
-    return settings
+    return _kept_site(mariadb_server)
 
 
 @pytest.fixture(params=["sqlite", "mariadb"])
@@ -72,9 +90,7 @@ def migrated_settings(request: pytest.FixtureRequest) -> DatabaseSettings:
         return file_settings
     settings: DatabaseSettings = request.getfixturevalue("kept_site_settings")
     server: MariaDBServer = request.getfixturevalue("mariadb_server")
-    tables = [table for table in server.run_sql("SHOW TABLES", settings.name).split() if table != _RECORD]
-    emptying = "".join(f"DELETE FROM {table};" for table in tables)  # noqa: S608 - the names are the server's own
-    server.run_sql("SET foreign_key_checks = 0;" + emptying, settings.name)
+    empty_database(server, settings.name)
     return settings
 
 
@@ -101,6 +117,21 @@ def require_mariadb() -> None:
     if os.environ.get("CRAIC_REQUIRE_SERVERS"):
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+def empty_database(server: MariaDBServer, name: str) -> None:
+    """Delete every row but the record of migrations."""
+    tables = [table for table in server.run_sql("SHOW TABLES", name).split() if table != _RECORD]
+    emptying = "".join(f"DELETE FROM {table};" for table in tables)  # noqa: S608 - the names are the server's own
+    server.run_sql("SET foreign_key_checks = 0;" + emptying, name)
+
+
+def _kept_site(server: MariaDBServer) -> DatabaseSettings:
+    server.create_database("kept")
+    server.run_sql(_SITE_TABLES, "kept")
+    settings = server_settings(server, "kept")
+    asyncio.run(_migrate(settings))
+    return settings
 
 
 async def _migrate(settings: DatabaseSettings) -> None:
