@@ -97,28 +97,30 @@ def rank_touched(n_touched, scale, event_scales, open_events, excluded, space, a
 def find_votes(neighbours, n_neighbours, liked, rank_of_event, n_answers):  # type: ignore[no-untyped-def]
     """List each neighbour's votes for the ranked events: (starts [neighbours + 1], rank and weight of each vote)."""
     starts = np.empty(n_neighbours + 1, np.int64)
-    ranks = np.empty(n_neighbours * n_answers, np.int32)
-    votes = np.empty(n_neighbours * n_answers, np.float32)
+    ranks = np.empty(n_neighbours * n_answers + 1, np.int32)
+    votes = np.empty(n_neighbours * n_answers + 1, np.float32)
     indptr, indices, weights = liked.indptr, liked.indices, liked.weights
     n_base = indptr.size - 1
     found = 0
     for slot in range(n_neighbours):
         starts[slot] = found
         user = neighbours.users[slot]
+        vote = neighbours.votes[slot]
         if user < n_base:
             for position in range(np.uint64(indptr[user]), np.uint64(indptr[user + 1])):
-                rank = rank_of_event[np.uint32(indices[position])]
-                if rank != 0 and weights[position] != 0:
-                    ranks[found] = rank - 1
-                    votes[found] = neighbours.votes[slot] * np.float32(weights[position])
-                    found += 1
+                # Written to the place behind the last whether it counts or not: few do, and no processor knows which.
+                place = rank_of_event[np.uint32(indices[position])]
+                weight = weights[position]
+                ranks[found] = np.int32(place) - 1
+                votes[found] = vote * np.float32(weight)
+                found += (place != 0) & (weight != 0)
         link = liked.head[user]
         while link >= 0:
-            rank = rank_of_event[liked.added[link]]
-            if rank != 0 and liked.added_weights[link] != 0:
-                ranks[found] = rank - 1
-                votes[found] = neighbours.votes[slot] * np.float32(liked.added_weights[link])
-                found += 1
+            place = rank_of_event[liked.added[link]]
+            weight = liked.added_weights[link]
+            ranks[found] = np.int32(place) - 1
+            votes[found] = vote * np.float32(weight)
+            found += (place != 0) & (weight != 0)
             link = liked.following[link]
     starts[n_neighbours] = found
     return starts, ranks, votes

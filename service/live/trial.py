@@ -21,7 +21,7 @@ def try_out(state: LiveState, now: float) -> None:
     encoder = Encoder()
     for variant in ARMS:
         for user_id in (somebody, None):
-            reply = answer_question(state, encoder, Question(user_id, None, 20, variant), now, 0.0)
+            reply = answer_question(state, encoder, Question(user_id, None, 20, variant), "trial", now, 0.0)
             _check(variant, reply.body)
 
 

@@ -11,7 +11,6 @@ from service.live.catalogue import Candidates
 from service.live.state import LiveState
 from service.recommending.arms import ARMS
 from service.recommending.encoding import Encoder, Envelope, encode_answer
-from service.recommending.identifiers import new_recommendation_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +36,13 @@ class Reply:
 
 
 def answer_question(
-    state: LiveState, encoder: Encoder, question: Question, now: float, started: float
+    state: LiveState, encoder: Encoder, question: Question, recommendation_id: str, now: float, started: float
 ) -> Reply:
     """Answer from `state` at `now` (unix seconds); `started` is the perf_counter reading of the request's start."""
     profile = state.profile(question.user_id, question.exclude_event_ids)
     candidates, city, notice = _candidates(state, question.city, now)
     ranking = ARMS[question.variant](state, profile, candidates, question.limit)
     items = encoder.items(ranking, profile.events, state.catalogue.cards, state.live.event_masses, city)
-    recommendation_id = new_recommendation_id(now)
     envelope = Envelope(recommendation_id, question.user_id, state.version, question.variant, None, notice)
     latency_ms = (perf_counter() - started) * 1000.0
     body = encode_answer(envelope, items, latency_ms)

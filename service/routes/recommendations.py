@@ -12,6 +12,7 @@ from service.metrics import Metrics
 from service.recommending.arms import ARMS
 from service.recommending.asking import Question, Reply, answer_question
 from service.recommending.encoding import Encoder
+from service.recommending.identifiers import RecommendationIds
 from service.routes.bodies import read_body
 from service.serving import Serving
 from service.settings import Settings, SettingsError
@@ -44,6 +45,7 @@ class RecommendationRoutes:
         self._queue = queue
         self._clock = clock
         self._encoder = Encoder()
+        self._ids = RecommendationIds()
 
     async def recommend(self, request: web.Request) -> web.Response:
         """Translate a request into a question and the reply into a response."""
@@ -59,7 +61,7 @@ class RecommendationRoutes:
             exclude_event_ids=tuple(body.exclude_event_ids),
         )
         now = self._clock()
-        reply = answer_question(state, self._encoder, question, now, started)
+        reply = answer_question(state, self._encoder, question, self._ids.new(now), now, started)
         self._expose(state, question, reply, now, is_exposure=body.variant is None)
         self._serving.count(reply.latency_ms)
         self._metrics.count_answer(state.version, question.variant)

@@ -34,7 +34,7 @@ def a_state(events: Mapping[str, Mapping[str, Any]] | None = None) -> LiveState:
 
 def ask(state: LiveState, encoder: Encoder, now: float = NOW, **question: Any) -> Reply:
     values = {"user_id": None, "city": None, "limit": 20, "variant": "collaborative_filtering", **question}
-    return answer_question(state, encoder, Question(**values), now, 0.0)
+    return answer_question(state, encoder, Question(**values), "0198c5e2a7f1", now, 0.0)
 
 
 def answered(state: LiveState, encoder: Encoder, now: float = NOW, **question: Any) -> dict[str, Any]:
