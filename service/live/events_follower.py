@@ -89,6 +89,5 @@ class EventsFollower:
     async def _take(self, events: Sequence[EventRow]) -> None:
         for start in range(0, len(events), _AT_ONCE):
             part = events[start : start + _AT_ONCE]
-            self._state.put_events(part)
-            self._known.update(event.event_id for event in part)
+            self._known.update(self._state.put_events(part))
             await asyncio.sleep(0)

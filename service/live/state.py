@@ -113,11 +113,15 @@ class LiveState:
         for event, history in kept.items():
             self._put(row, event, history)
 
-    def put_events(self, events: Sequence[EventRow]) -> None:
-        """Add events to the catalogue, or replace what it knows of them. `settle_events` comes after the last."""
+    def put_events(self, events: Sequence[EventRow]) -> list[str]:
+        """Add events to the catalogue, or replace what it knows of them. `settle_events` comes after the last.
+
+        Returns their ids as this state keeps them, so that whoever remembers them needs no copies.
+        """
         by_index = {self._ensure_event(event.event_id): event for event in events}
         self.catalogue.put(list(by_index), list(by_index.values()))
         self._has_unrated |= max(by_index, default=-1) >= len(self.model.events)
+        return [self._event_ids[index] for index in by_index]
 
     def close_events(self, event_ids: Iterable[str]) -> None:
         """Take events out of all answers that the site has deleted."""
