@@ -63,6 +63,10 @@ _SCHEMA = (
 )
 
 
+#: Rows are written at the end and read once: pages kept in memory would only be in the way.
+_CACHE_KIB = 256
+
+
 def open_for_writing(path: Path, turn: FileLock, busy_seconds: float) -> sqlite3.Connection:
     """Open the file, creating it when missing; `turn` is the lock that every process takes to write.
 
@@ -98,7 +102,9 @@ def read_marks(connection: sqlite3.Connection, kind: Kind) -> tuple[Mark, Mark]:
 
 def _connect(path: Path, busy_seconds: float) -> sqlite3.Connection:
     # Opened in one thread and used in another, never in two at a time.
-    return sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
+    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+    return connection
 
 
 def _create_tables(connection: sqlite3.Connection) -> None:
