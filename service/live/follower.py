@@ -49,7 +49,7 @@ class Follower:
         self._last_known = last_known
         self._intake = Intake(state)
         self._events = EventsFollower(state, database, last_known, clock)
-        self._pairs = PairsFollower(state.model, facts, self._intake, database, queue, last_known, clock)
+        self._pairs = PairsFollower(state.model, facts, self._intake, database, queue, last_known)
         self._cutoff = int(facts["cutoff"])
         self._queue_position = 0
         #: (time.monotonic(), the greatest id in ml_feedback seen then), the latest last

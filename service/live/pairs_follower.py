@@ -5,7 +5,7 @@ Un-saving deletes a row and leaves no trace, so what is known of each table is c
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from core.actions import Action
@@ -29,8 +29,8 @@ from service.storage.times import UNKNOWN_TIME
 
 #: How far each look goes back behind the one before: rows are seen when they are committed, which may be later.
 OVERLAP_SECONDS = 10
-#: Rows are applied this many at a time, so that no request waits for more.
-_AT_ONCE = 200
+#: Rows are read and applied this many at a time, so that no request waits for more.
+_PAGE, _AT_ONCE = 1_000, 200
 _ENTRIES_AT_ONCE = 500
 
 _TABLES = (SAVED, HIDDEN)
@@ -48,15 +48,13 @@ class PairsFollower:
         database: Database,
         queue: DurableQueue | None,
         last_known: LastKnown,
-        clock: Callable[[], float],
     ) -> None:
         self._intake = intake
         self._database = database
         self._queue = queue
         self._last_known = last_known
-        self._clock = clock
         self._cutoff = float(facts["cutoff"])
-        self._since = dict.fromkeys((table.name for table in _TABLES), int(self._cutoff))
+        self._looked_at = int(self._cutoff)  #: by the database's clock
         bases = {SAVED.name: model.saved, HIDDEN.name: model.hidden}
         self._known = {
             name: SiteTable(base, model.users, model.events, _fingerprints(facts, name))
@@ -79,15 +77,12 @@ class PairsFollower:
 
     async def follow(self) -> None:
         """Apply the rows that came since the last call. Raises StorageError."""
+        now, since = await server_time(self._database), self._looked_at - OVERLAP_SECONDS
         for table in _TABLES:
-            rows = await pairs_since(self._database, table, self._since[table.name] - OVERLAP_SECONDS)
-            if rows:
-                # A row from the future must not hide those that come until then.
-                latest = min(rows[-1][2], int(self._clock()))
-                self._since[table.name] = max(self._since[table.name], latest)
-            new = await self._apply_new(table, rows)
-            if new:
-                await self._last_known.add_changes([(table.name, *row) for row in new])
+            async for rows in pairs_since(self._database, table, since, _PAGE):
+                if new := await self._apply_new(table, rows):
+                    await self._last_known.add_changes([(table.name, *row) for row in new])
+        self._looked_at = now
 
     async def follow_removals(self) -> None:
         """Notice rows that are gone, and any others that were missed. Scans the tables inside the server.

@@ -5,17 +5,20 @@ another order. So ask with an overlap (some seconds, some hundred ids) and take 
 people did before they asked to be erased is left out.
 """
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from service.storage.database import Session
+from service.storage.database import Database, Session
 from service.storage.dialect import Statement
+from service.storage.queries.pages import PAGE_ROWS, read_pages
 from service.storage.queries.pair_tables import PairTable, TimedPair
 from service.storage.times import to_text
 
 PAIRS_SINCE = Statement(
-    "SELECT CAST(user_id AS CHAR), CAST(event_id AS CHAR), {epoch:{time}} FROM {table} AS t WHERE {time} >= ?"
+    "SELECT CAST(user_id AS CHAR), CAST(event_id AS CHAR), {epoch:{time}} FROM {table} AS t"
+    " WHERE {time} >= ? AND ({time} > ? OR user_id > ? OR (user_id = ? AND event_id > ?))"
     " AND NOT EXISTS (SELECT 1 FROM ml_erased_users AS e WHERE e.user_id = CAST(t.user_id AS CHAR)"
-    " AND e.erased_at >= t.{time}) ORDER BY {time}, user_id, event_id"
+    " AND e.erased_at >= t.{time}) ORDER BY {time}, user_id, event_id LIMIT ?"
 )
 PAIRS_IN_BUCKET = Statement(
     "SELECT CAST(user_id AS CHAR), CAST(event_id AS CHAR), COALESCE({epoch:{time}}, 0) FROM {table} AS t"
@@ -62,9 +65,18 @@ class BucketFingerprint:
     checksum: int
 
 
-async def pairs_since(session: Session, table: PairTable, since: int) -> list[TimedPair]:
-    """The pairs stamped at `since` (seconds since 1970) or later, in the order of time."""
-    return await session.fetch(table.fill(PAIRS_SINCE), (to_text(since),))
+async def pairs_since(
+    db: Database, table: PairTable, since: int, page_rows: int = PAGE_ROWS
+) -> AsyncIterator[list[TimedPair]]:
+    """The pairs stamped at `since` (seconds since 1970) or later, in the order of time, page by page."""
+
+    def after(at: int, user_id: str, event_id: str) -> tuple[str, ...]:
+        return (to_text(at), to_text(at), user_id, user_id, event_id)
+
+    start = db.dialect.before_first_id
+    first, statement = after(since, start, start), table.fill(PAIRS_SINCE)
+    async for rows in read_pages(db, statement, first, lambda row: after(row[2], *row[:2]), page_rows):
+        yield rows
 
 
 async def pair_fingerprints(session: Session, table: PairTable) -> dict[int, BucketFingerprint]:

@@ -12,7 +12,7 @@ from service.storage.queries.changes import (
     pairs_since,
     server_time,
 )
-from service.storage.queries.pair_tables import HIDDEN, SAVED, PairTable
+from service.storage.queries.pair_tables import HIDDEN, SAVED, PairTable, TimedPair
 from service.storage.queries.privacy import erase_user
 from service.storage.queries.recording import Feedback, insert_feedback
 from service.storage.times import UNKNOWN_TIME
@@ -31,6 +31,10 @@ async def add(site: Site, table: PairTable, user: int, event: int, at: int | Non
     await (site.save if table is SAVED else site.hide)(user, event, at)
 
 
+async def all_since(db: Database, table: PairTable, since: int) -> list[TimedPair]:
+    return [row async for page in pairs_since(db, table, since) for row in page]
+
+
 @TABLES
 async def test_pairs_written_since_come_in_order_of_time(db: Database, site: Site, table: PairTable) -> None:
     await add(site, table, 1, 10, START - 1)
@@ -38,7 +42,24 @@ async def test_pairs_written_since_come_in_order_of_time(db: Database, site: Sit
     await add(site, table, 2, 10, START)
     await add(site, table, 1, 12, None)
 
-    assert await pairs_since(db, table, START) == [("2", "10", START), ("2", "11", START + 1)]
+    assert await all_since(db, table, START) == [("2", "10", START), ("2", "11", START + 1)]
+
+
+@TABLES
+async def test_pairs_written_within_one_second_come_page_by_page_each_once(
+    db: Database, site: Site, table: PairTable
+) -> None:
+    written = [(user, event) for user in (1, 2, 700) for event in (10, 11, 12)]
+    for user, event in written:
+        await add(site, table, user, event, START)
+    await add(site, table, 256, 10, START + 1)
+
+    pages = [page async for page in pairs_since(db, table, START, page_rows=2)]
+
+    assert [len(page) for page in pages] == [2, 2, 2, 2, 2]
+    found = [(int(user), int(event)) for page in pages for user, event, _ in page]
+    assert sorted(found[:-1]) == written
+    assert found[-1] == (256, 10)
 
 
 @TABLES
@@ -50,7 +71,7 @@ async def test_pairs_of_erased_people_come_only_from_afterwards(
     await add(site, table, 1, 12, None)
     await erase_user(db, "1", START + 1)
 
-    assert await pairs_since(db, table, START) == [("1", "11", START + 2)]
+    assert await all_since(db, table, START) == [("1", "11", START + 2)]
     assert await pairs_in_bucket(db, table, 0) == [("1", "11", START + 2)]
 
 
