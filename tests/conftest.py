@@ -109,12 +109,12 @@ def site(db: Database) -> Site:
 
 
 def require_mariadb() -> None:
-    """Skip, naming the package, when MariaDB is not installed; fail instead where CRAIC_REQUIRE_SERVERS is set."""
+    """Skip, naming the package, when MariaDB is not installed; fail instead where REQUIRE_SERVERS is set."""
     missing = missing_program()
     if missing is None:
         return
     reason = f"{missing} is not installed (Debian package mariadb-server)"
-    if os.environ.get("CRAIC_REQUIRE_SERVERS"):
+    if os.environ.get("REQUIRE_SERVERS"):
         pytest.fail(reason)
     pytest.skip(reason)
 
