@@ -85,16 +85,16 @@ class _Side:
         Copies, even where a view would do: the base may be read-only, and a kernel is compiled anew for arrays that
         are, which must not happen in the middle of a request.
         """
-        start, stop = (
-            (int(self.base.indptr[row]), int(self.base.indptr[row + 1])) if row < self.base.n_rows else (0, 0)
-        )
+        start, stop = self.base.indptr[row : row + 2].tolist() if row < self.base.n_rows else (0, 0)
+        columns, weights = self.base.indices[start:stop].copy(), self.base.weights[start:stop].copy()
         links = []
         link = int(self.head[row])
         while link >= 0:
             links.append(link)
             link = int(self.following[link])
-        columns = np.concatenate((self.base.indices[start:stop], self.added[links]))
-        weights = np.concatenate((self.base.weights[start:stop], self.added_weights[links]))
+        if links:
+            columns = np.concatenate((columns, self.added[links]))
+            weights = np.concatenate((weights, self.added_weights[links]))
         return (columns, weights) if weights.all() else (columns[weights > 0], weights[weights > 0])
 
 

@@ -77,15 +77,20 @@ def rank_touched(n_touched, scale, event_scales, open_events, excluded, space, a
         sums[excluded[position]] = 0.0
     size = 0
     capacity = answer.events.size
+    worst_kept = np.float32(0.0)
     for position in range(n_touched):
         event = touched[position]
-        score = sums[event] * event_scales[event] * scale
+        votes = sums[event]
         sums[event] = 0.0
-        if score <= 0.0 or open_events[event] == 0:
+        # Scales are at most 1, so few events get past this line to where two more arrays are read for them.
+        if votes * scale < worst_kept or votes <= 0.0 or open_events[event] == 0:
             continue
+        score = votes * event_scales[event] * scale
         key = key_of(score, event)
-        if size < capacity or key > keys[0]:
+        if score > 0.0 and (size < capacity or key > keys[0]):
             size = push_bounded(keys, size, capacity, key)
+            if size == capacity:
+                worst_kept = score_of(keys[0])
     sort_best_first(keys, size)
     for rank in range(size):
         answer.scores[rank] = score_of(keys[rank])
