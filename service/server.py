@@ -78,7 +78,8 @@ def _settle_garbage() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-    give_back = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it, other C libraries need it less
+    # glibc has it; other C libraries keep less for themselves.
+    give_back = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if give_back is not None:
         give_back(0)
 

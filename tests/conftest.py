@@ -7,6 +7,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from hypothesis import settings
 
 from service.process import prepare_this_process
 
@@ -16,6 +17,10 @@ from service.storage.database import Database, DatabaseSettings, open_database  
 from service.storage.migrate import migrate  # noqa: E402
 from tests.servers import MariaDBServer, missing_program  # noqa: E402
 from tests.site import Site  # noqa: E402
+
+# The first call of a kernel compiles it, which says nothing about the example that happened to make it.
+settings.register_profile("compiled", deadline=None)
+settings.load_profile("compiled")
 
 _RECORD = "ml_schema_migrations"
 _SITE_TABLES = Path(__file__).with_name("site_tables.sql").read_text("utf-8")
