@@ -10,12 +10,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from os import environ
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -96,8 +97,8 @@ def _make(site: Site, directory: Path) -> None:
         events, interactions = Path(scratch) / "events.csv", Path(scratch) / "interactions.csv"
         _write_csv(events, _event_rows(site.n_events))
         _write_csv(interactions, _interaction_rows(site))
-        _craic(home, "service", "import", "--events", str(events), "--interactions", str(interactions))
-        _craic(home, "training", "train")
+        craic(home, "service", "import", "--events", str(events), "--interactions", str(interactions))
+        craic(home, "training", "train")
         (home / "bench.json").write_text(json.dumps({"n_users": site.train.n_rows}), "utf-8")
         home.rename(directory)
 
@@ -121,11 +122,14 @@ def _write_csv(path: Path, rows: Iterable[tuple[Any, ...]]) -> None:
         csv.writer(file).writerows(rows)
 
 
-def _craic(home: Path, *command: str) -> None:
-    """Run a command to its end; it tells of its progress on standard error."""
+def craic(home: Path, *command: str, settings: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Run a command on a home to its end; it tells of its progress on standard error.
+
+    Raises subprocess.CalledProcessError when it fails.
+    """
     subprocess.run(
         [sys.executable, "-m", *command],
-        env=servers.service_environment(home, environ),
+        env=servers.service_environment(home, environ) | dict(settings),
         stdout=sys.stderr,
         check=True,
     )

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import psutil  # type: ignore[import-untyped]
@@ -87,10 +88,13 @@ class Server:
 
 
 @contextmanager
-def running_service(home: Path, core: int | None) -> Iterator[Server]:
-    """The service as an operator starts it, on the data under `home` (a CRAIC_HOME)."""
+def running_service(
+    home: Path, core: int | None, settings: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Server]:
+    """The service as an operator starts it, on the data under `home` (a CRAIC_HOME), with `settings` beside it."""
     port = free_port()
     environment = service_environment(home, os.environ) | {"SERVICE_HOST": HOST, "SERVICE_PORT": str(port)}
+    environment |= settings
     with _running(["service", "serve"], environment, port, core, home / "server.log") as server:
         yield server
 

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from core.actions import Action, ActionWeights
+from core.interaction_log import InteractionLog as InteractionLog
+from core.interaction_log import check_codes
 from core.kernels import folding
 from core.sparse import Pairs, Rows
 
@@ -15,39 +17,6 @@ DAY = 86_400.0
 
 #: 2**-1000 is still a positive float: an ancient save stays a like instead of vanishing into a dismissal.
 _MOST_HALF_LIVES = 1000.0
-
-
-@dataclass(frozen=True, eq=False)
-class InteractionLog:
-    """What people did, one row an action, in any order.
-
-    `users` int32[n], `events` int32[n], `actions` int8[n] (codes of `Action`), each −1 where unknown; `times`
-    float64[n] in unix seconds, NaN where unknown. ValueError names the field of another dtype, length or
-    range.
-    """
-
-    users: NDArray[np.int32]
-    events: NDArray[np.int32]
-    actions: NDArray[np.int8]
-    times: NDArray[np.float64]
-
-    def __post_init__(self) -> None:
-        dtypes = {"users": np.int32, "events": np.int32, "actions": np.int8, "times": np.float64}
-        for name, dtype in dtypes.items():
-            values = getattr(self, name)
-            if values.dtype != dtype or values.shape != (self.users.size,):
-                expected = f"{np.dtype(dtype)}[{self.users.size}]"
-                raise ValueError(f"{name}: expected {expected}, got {values.dtype}{list(values.shape)}")
-        _check_codes("actions", self.actions, len(Action))
-        if np.isinf(self.times).any():
-            raise ValueError("times: infinite; an unknown time is NaN")
-
-    def __len__(self) -> int:
-        return self.users.size
-
-    def select(self, keep: NDArray[np.bool_]) -> "InteractionLog":
-        """The rows where `keep` bool[n] is true."""
-        return InteractionLog(self.users[keep], self.events[keep], self.actions[keep], self.times[keep])
 
 
 @dataclass(frozen=True)
@@ -195,8 +164,8 @@ def fold_log(
     """The folded state of every pair of the log; arguments and errors as for `build_preferences`."""
     if not math.isfinite(cutoff):
         raise ValueError(f"cutoff: {cutoff} is not a finite time")
-    _check_codes("users", log.users, n_users)
-    _check_codes("events", log.events, n_events)
+    check_codes("users", log.users, n_users)
+    check_codes("events", log.events, n_events)
     return FoldedLog(
         *folding.fold_pairs(
             log.users,
@@ -257,9 +226,3 @@ def _indptr(sorted_rows: NDArray[np.int32], n_rows: int) -> NDArray[np.int64]:
     indptr = np.zeros(n_rows + 1, np.int64)
     np.cumsum(np.bincount(sorted_rows, minlength=n_rows), out=indptr[1:])
     return indptr
-
-
-def _check_codes(name: str, codes: NDArray[np.signedinteger], n: int) -> None:
-    if codes.size and not (codes.min() >= -1 and codes.max() < n):
-        bad = codes[(codes < -1) | (codes >= n)][0]
-        raise ValueError(f"{name}: {bad} is outside -1..{n - 1}")

@@ -4,26 +4,31 @@ Rows are numbered while they stream by, so that memory grows with the numbers (1
 """
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.actions import action_from_name
-from core.interactions import InteractionLog
-from core.sparse import Pairs
+from core.interaction_log import InteractionLog
+from core.matrices import Pairs
 from core.vocabulary import Vocabulary
 from service.live.cities import city_key
 from service.storage.database import Database
 from service.storage.queries.changes import last_feedback_id, pair_fingerprints
-from service.storage.queries.events import stream_events
+from service.storage.queries.events import EventRow, stream_events
 from service.storage.queries.interactions import stream_feedback, stream_pairs
 from service.storage.queries.pair_tables import HIDDEN, SAVED, PairTable
 from service.storage.times import UNKNOWN_TIME
 
+Number = TypeVar("Number", bound=np.generic)
+
 _NOWHERE = -1
 _UNKNOWN_ACTION = -1
+#: Small pages: what a page takes while it is decoded stays with the process.
+_PAGE, _EVENT_PAGE = 5_000, 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,44 +64,38 @@ async def take_snapshot(
 
     Raises StorageUnavailable when the database is away.
     """
-    events, cities = _Numbering(), _Numbering()
-    event_facts: list[tuple[int, float, float]] = []
-    async for batch in stream_events(database):
-        for event in batch.events:
-            city = cities[city_key(event.city)] if event.city else _NOWHERE
-            created = float(event.created_at) if event.created_at != UNKNOWN_TIME else np.nan
-            events[event.event_id]
-            event_facts.append((city, created, float(event.start_time)))
+    users, events = _Numbering(), _Numbering()
+    facts, log = _EventFacts(events), _Columns(users, events)
+    async for batch in stream_events(database, _EVENT_PAGE):
+        facts.extend(batch.events)
         progress(len(batch.events))
-    users, log, tables = _Numbering(), _Columns(), {}
     last_feedback = await last_feedback_id(database)
     # Before the rows: one that is taken back while they are read is then missed by whoever compares the two.
     fingerprints = {table.name: await _fingerprints(database, table) for table in (SAVED, HIDDEN)}
+    ends = [0]
     for table in (SAVED, HIDDEN):
-        start = len(log)
-        async for rows in stream_pairs(database, table, cutoff):
-            log.extend(rows, users, events)
+        async for rows in stream_pairs(database, table, cutoff, _PAGE):
+            log.extend(rows)
             progress(len(rows))
-        tables[table.name] = log.pairs(start)
-    async for rows in stream_feedback(database, cutoff):
-        log.extend(rows, users, events)
+        ends.append(len(log))
+    async for rows in stream_feedback(database, cutoff, _PAGE):
+        log.extend(rows)
         progress(len(rows))
-    event_facts += [(_NOWHERE, np.nan, np.nan)] * (len(events) - len(event_facts))
-    city_column, created_column, start_column = (
-        zip(*event_facts, strict=True) if event_facts else ((), (), ())
-    )
+    whole = log.finish()
+    saved, hidden = (_by_user(whole, slice(*ends[place : place + 2]), users, events) for place in (0, 1))
+    city, created, starts = facts.finish()
     return Snapshot(
         cutoff=float(cutoff),
         users=Vocabulary.from_ids(users),
         events=Vocabulary.from_ids(events),
-        log=log.finish(),
-        saved=_by_user(*tables[SAVED.name], len(users)),
-        hidden=_by_user(*tables[HIDDEN.name], len(users)),
+        log=whole,
+        saved=saved,
+        hidden=hidden,
         fingerprints=fingerprints,
         last_feedback_id=last_feedback,
-        event_city=np.array(city_column, np.int32),
-        event_created=np.array(created_column, np.float64),
-        event_starts=np.array(start_column, np.float64),
+        event_city=city,
+        event_created=created,
+        event_starts=starts,
     )
 
 
@@ -105,17 +104,50 @@ async def _fingerprints(database: Database, table: PairTable) -> dict[int, tuple
     return {bucket: (of.count, of.checksum) for bucket, of in prints.items()}
 
 
-def _by_user(users: NDArray[np.int32], events: NDArray[np.int32], n_users: int) -> Pairs:
-    """Pairs without repeats, as rows of events."""
-    order = np.lexsort((events, users))
-    counts = np.bincount(users, minlength=n_users)
-    return Pairs(np.concatenate(([0], np.cumsum(counts))).astype(np.int64), events[order])
+def _by_user(log: InteractionLog, part: slice, users: _Numbering, events: _Numbering) -> Pairs:
+    """The rows of a part of the log, no two of which are the same pair, as rows of events."""
+    counts = np.bincount(log.users[part], minlength=len(users))
+    keys = log.users[part].astype(np.int64)
+    keys *= len(events)
+    keys += log.events[part]
+    keys.sort()
+    keys %= max(len(events), 1)
+    return Pairs(np.concatenate(([0], np.cumsum(counts))).astype(np.int64), keys.astype(np.int32))
+
+
+class _EventFacts:
+    """What is known of each event, by its number, while the events stream by."""
+
+    def __init__(self, events: _Numbering) -> None:
+        self._events, self._cities = events, _Numbering()
+        self._city, self._created, self._starts = array("i"), array("d"), array("d")
+
+    def extend(self, rows: Sequence[EventRow]) -> None:
+        """Number events, each of which comes once."""
+        for row in rows:
+            self._events[row.event_id]
+            self._city.append(self._cities[city_key(row.city)] if row.city else _NOWHERE)
+            self._created.append(row.created_at if row.created_at != UNKNOWN_TIME else np.nan)
+            self._starts.append(row.start_time)
+
+    def finish(self) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.float64]]:
+        """City, creation and start by event; those that only interactions named come last, with nothing known."""
+        n_others = len(self._events) - len(self._city)
+        self._city.extend([_NOWHERE] * n_others)
+        self._created.extend([np.nan] * n_others)
+        self._starts.extend([np.nan] * n_others)
+        return (
+            _taken(self._city, np.int32),
+            _taken(self._created, np.float64),
+            _taken(self._starts, np.float64),
+        )
 
 
 class _Columns:
     """The columns of a log while they grow."""
 
-    def __init__(self) -> None:
+    def __init__(self, users: _Numbering, events: _Numbering) -> None:
+        self._user_of, self._event_of = users, events
         self._users, self._events = array("i"), array("i")
         self._actions, self._times = array("b"), array("d")
         self._codes: dict[str, int] = {}
@@ -123,24 +155,20 @@ class _Columns:
     def __len__(self) -> int:
         return len(self._users)
 
-    def pairs(self, start: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """The users and events of the rows from `start` on."""
-        return np.array(self._users[start:], np.int32), np.array(self._events[start:], np.int32)
-
-    def extend(
-        self, rows: list[tuple[str, str, str, int]], users: dict[str, int], events: dict[str, int]
-    ) -> None:
-        self._users.extend([users[user] for user, _, _, _ in rows])
-        self._events.extend([events[event] for _, event, _, _ in rows])
+    def extend(self, rows: list[tuple[str, str, str, int]]) -> None:
+        """Add rows of user id, event id, action and seconds since 1970."""
+        self._users.extend([self._user_of[user] for user, _, _, _ in rows])
+        self._events.extend([self._event_of[event] for _, event, _, _ in rows])
         self._actions.extend([self._code(action) for _, _, action, _ in rows])
         self._times.extend([at if at != UNKNOWN_TIME else np.nan for _, _, _, at in rows])
 
     def finish(self) -> InteractionLog:
+        """The log; nothing can be added afterwards."""
         return InteractionLog(
-            np.frombuffer(self._users, np.int32) if self._users else np.empty(0, np.int32),
-            np.frombuffer(self._events, np.int32) if self._events else np.empty(0, np.int32),
-            np.frombuffer(self._actions, np.int8) if self._actions else np.empty(0, np.int8),
-            np.frombuffer(self._times, np.float64) if self._times else np.empty(0, np.float64),
+            _taken(self._users, np.int32),
+            _taken(self._events, np.int32),
+            _taken(self._actions, np.int8),
+            _taken(self._times, np.float64),
         )
 
     def _code(self, action: str) -> int:
@@ -150,3 +178,8 @@ class _Columns:
             except ValueError:
                 self._codes[action] = _UNKNOWN_ACTION
         return self._codes[action]
+
+
+def _taken(column: "array[Any]", dtype: type[Number]) -> NDArray[Number]:
+    """A column as an array over the same memory."""
+    return np.frombuffer(column, dtype) if column else np.empty(0, dtype)
