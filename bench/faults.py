@@ -126,16 +126,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(seconds: float, rounds: int, as_json: bool) -> int:
     cores = available_cores()
-    broken: list[str] = []
     with running_mysql_site(load_site(None)) as site, pinned(cores.load):
         print(cores.told, file=sys.stderr)
-        for name, found in (
-            ("database stopped", stop_database(site, seconds, cores.server)),
-            ("service killed", kill_service(site, rounds, cores.server)),
-        ):
-            broken += found.broken()
-            figures = _figures(found)
-            print(json.dumps({"fault": name, **figures}) if as_json else _table(name, figures), flush=True)
+        stopped = stop_database(site, seconds, cores.server)
+        _tell("database stopped", stopped, as_json)
+        killed = kill_service(site, rounds, cores.server)
+        _tell("service killed", killed, as_json)
+    broken = stopped.broken() + killed.broken()
     for promise in broken:
         print(f"BROKEN  {promise}", file=sys.stderr)
     return BROKEN if broken else KEPT
@@ -279,6 +276,11 @@ def _out_of_order(answered: Iterable[Answered], keys: Iterable[str]) -> int:
         wrong += one.done < latest_sent
         latest_sent = max(latest_sent, one.sent)
     return wrong
+
+
+def _tell(name: str, found: StoppedDatabase | Kills, as_json: bool) -> None:
+    figures = _figures(found)
+    print(json.dumps({"fault": name, **figures}) if as_json else _table(name, figures), flush=True)
 
 
 def _figures(found: StoppedDatabase | Kills) -> dict[str, Any]:

@@ -67,7 +67,7 @@ class Pacing:
         self._due = time.perf_counter()
         self._turn = threading.Lock()
         self._stopping = threading.Event()
-        self._seen = Paced()
+        self.seen = Paced()  #: what became of the requests so far
         self._threads = [threading.Thread(target=self._send_on, daemon=True) for _ in range(connections)]
 
     def __enter__(self) -> "Pacing":
@@ -78,17 +78,22 @@ class Pacing:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
+    @property
+    def is_sending(self) -> bool:
+        """Whether any sender is left."""
+        return any(thread.is_alive() for thread in self._threads)
+
     def stop(self) -> Paced:
         """Send nothing any more, wait for what is under way, and tell what became of all."""
         self._stopping.set()
         for thread in self._threads:
             thread.join()
-        return self._seen
+        return self.seen
 
     def run_for(self, seconds: float) -> None:
         """Return after some seconds, or when no sender is left."""
         deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline and any(thread.is_alive() for thread in self._threads):
+        while time.monotonic() < deadline and self.is_sending:
             time.sleep(min(0.01, max(0.0, deadline - time.monotonic())))
 
     def _send_on(self) -> None:
@@ -108,9 +113,9 @@ class Pacing:
                 connection.send(request.content)
                 connection.receive()
             except (LoadError, OSError) as error:
-                self._seen.failed.append(Failed(request.name, time.perf_counter(), str(error)))
+                self.seen.failed.append(Failed(request.name, time.perf_counter(), str(error)))
                 raise LoadError(str(error)) from error
-            self._seen.answered.append(Answered(request.name, due, connection.sent_at, time.perf_counter()))
+            self.seen.answered.append(Answered(request.name, due, connection.sent_at, time.perf_counter()))
 
     def _dues(self) -> Iterator[tuple[Request, float]]:
         """The next request and when to send it, until told to stop."""

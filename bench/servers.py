@@ -89,13 +89,16 @@ class Server:
 
 @contextmanager
 def running_service(
-    home: Path, core: int | None, settings: Mapping[str, str] = MappingProxyType({})
+    home: Path,
+    core: int | None,
+    settings: Mapping[str, str] = MappingProxyType({}),
+    arguments: Sequence[str] = (),
 ) -> Iterator[Server]:
     """The service as an operator starts it, on the data under `home` (a CRAIC_HOME), with `settings` beside it."""
     port = free_port()
     environment = service_environment(home, os.environ) | {"SERVICE_HOST": HOST, "SERVICE_PORT": str(port)}
     environment |= settings
-    with _running(["service", "serve"], environment, port, core, home / "server.log") as server:
+    with _running(["service", "serve", *arguments], environment, port, core, home / "server.log") as server:
         yield server
 
 
