@@ -23,13 +23,14 @@ def away(site_db: DatabaseSettings) -> DatabaseSettings:
 async def test_with_the_database_it_is_ready_and_says_so(home: Path, site_db: DatabaseSettings):
     async with running(home, site_db) as service:
         status, said = await service.readiness()
-        assert (status, said["status"], said["database"], said["serving_from"]) == (
-            200,
-            "ready",
-            "connected",
-            "database",
-        )
-        assert said["problems"] == []
+        assert (status, said["status"]) == (200, "ready")
+
+        async def is_current() -> bool:
+            # On a busy machine the database may answer later than a start waits for it.
+            _, said = await service.readiness()
+            return (said["database"], said["serving_from"], said["problems"]) == ("connected", "database", [])
+
+        await eventually(is_current)
 
 
 async def test_without_the_database_it_starts_from_the_snapshot_and_says_so(
