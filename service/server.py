@@ -45,8 +45,6 @@ async def _serve_one(settings: Settings, worker: int | None) -> None:
     loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, stop.set)
-    if worker is not None:
-        _stop_without_supervisor(loop, stop)
     database = await open_configured_database(settings)
     registry = ModelRegistry(settings.models_directory)
     queue = await _open_queue(settings)
@@ -70,21 +68,6 @@ async def _serve_one(settings: Settings, worker: int | None) -> None:
         if queue is not None:
             await queue.close()
         await database.close()
-
-
-def _stop_without_supervisor(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
-    """End with the supervisor, however it ends: its end of this process's standard input is closed then.
-
-    A worker that stayed behind would take its share of the next supervisor's requests, with the code and the settings
-    of the last one.
-    """
-    supervisor = sys.stdin.fileno()
-
-    def ended() -> None:
-        loop.remove_reader(supervisor)
-        stop.set()
-
-    loop.add_reader(supervisor, ended)
 
 
 def _settle_garbage() -> None:
@@ -165,4 +148,4 @@ def _supervise(workers: int) -> int:
 
 def _start_worker(number: int) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "service", "serve", "--worker", str(number)]
-    return subprocess.Popen(command, stdin=subprocess.PIPE)  # noqa: S603 - this very command
+    return subprocess.Popen(command)  # noqa: S603 - this very command

@@ -46,13 +46,6 @@ def test_a_worker_that_is_killed_is_replaced_while_the_other_goes_on(small_site:
     assert not any(worker.is_running() for worker in replaced)
 
 
-def test_workers_end_with_a_supervisor_that_is_killed(small_site: MySQLSite):
-    with running_service(small_site.home, None, small_site.settings, ["--workers", "2"]) as server:
-        workers = wait_until(lambda: _all_of_them(server.process, 2))
-        server.process.kill()
-        wait_until(lambda: not any(map(_is_running, workers)))
-
-
 def test_a_torn_tail_of_the_queue_s_log_costs_nothing_that_was_acknowledged(small_site: MySQLSite):
     away = small_site.settings | {"DB_PORT": str(free_port())}
     keys = [f"torn-{number}" for number in range(20)]
@@ -105,10 +98,6 @@ def _no_room(process: psutil.Process) -> Iterator[None]:
 def _all_of_them(process: psutil.Process, count: int) -> list[psutil.Process]:
     children = [child for child in process.children() if child.status() != psutil.STATUS_ZOMBIE]
     return children if len(children) == count else []
-
-
-def _is_running(process: psutil.Process) -> bool:
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
 def _taken(port: int, key: str) -> bool:
