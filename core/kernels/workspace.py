@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from core.reasons import PARTS
+
 #: How many of a profile's events are named as reasons of one recommendation.
 REASONS = 3
 #: The longest answer: places are kept in a byte.
@@ -43,7 +45,9 @@ class Answer(NamedTuple):
     reasons: NDArray[
         np.int32
     ]  #: [n, REASONS], positions in the profile, greatest contribution first, -1 for none
-    contributions: NDArray[np.float32]  #: [n, REASONS], parts of the score
+    contributions: NDArray[np.float32]  #: [n, REASONS], what each of them adds to the collaborative part
+    parts: NDArray[np.float32]  #: [n, PARTS], the score by kinds (`core.reasons.Part`); they add up to it
+    subjects: NDArray[np.int32]  #: [n, PARTS], the feature that adds most to a part of content, -1 for none
 
 
 def workspace(users: int, events: int) -> Workspace:
@@ -73,4 +77,6 @@ def answer(n: int) -> Answer:
         contributors=np.empty(n, np.int32),
         reasons=np.empty((n, REASONS), np.int32),
         contributions=np.empty((n, REASONS), np.float32),
+        parts=np.zeros((n, PARTS), np.float32),
+        subjects=np.full((n, PARTS), -1, np.int32),
     )
