@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.collaborative import CollaborativeSettings, Neighbourhood, scale
-from core.kernels.live import LiveRows, Site
+from core.kernels.jit import pinned
+from core.kernels.live import LiveRows, Site, read_row
 from core.sparse import Rows
 
 _FIRST_ROOM = 1024
@@ -79,24 +80,6 @@ class _Side:
         self.head[row] = link
         return grown
 
-    def row(self, row: int) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
-        """A row as it is now: columns and weights > 0; additions come last, newest first.
-
-        Copies, even where a view would do: the base may be read-only, and a kernel is compiled anew for arrays that
-        are, which must not happen in the middle of a request.
-        """
-        start, stop = self.base.indptr[row : row + 2].tolist() if row < self.base.n_rows else (0, 0)
-        columns, weights = self.base.indices[start:stop].copy(), self.base.weights[start:stop].copy()
-        links = []
-        link = int(self.head[row])
-        while link >= 0:
-            links.append(link)
-            link = int(self.following[link])
-        if links:
-            columns = np.concatenate((columns, self.added[links]))
-            weights = np.concatenate((weights, self.added_weights[links]))
-        return (columns, weights) if weights.all() else (columns[weights > 0], weights[weights > 0])
-
 
 def _longer(array: NDArray[_Number], size: int, fill: float) -> NDArray[_Number]:
     longer = np.full(size, fill, array.dtype)
@@ -129,6 +112,8 @@ class LiveSite:
         self._event_weights = scale(self._event_masses, settings.rarity)
         self._event_scales = scale(self._event_masses, settings.popularity_discount)
         self._site = self._assemble()
+        self._row = self._room_for_row()
+        self._read_row = pinned(read_row, self._site.liked, 0, *self._row)
 
     @property
     def site(self) -> Site:
@@ -164,6 +149,7 @@ class LiveSite:
             self._event_masses = _longer(self._event_masses, room, 0.0)
             self._event_weights = _longer(self._event_weights, room, 1.0)
             self._event_scales = _longer(self._event_scales, room, 1.0)
+            self._row = self._room_for_row()
             self._site = self._assemble()
         self.n_events += 1
         return self.n_events - 1
@@ -178,13 +164,15 @@ class LiveSite:
         """float32[event room]: n_e, the sum of everyone's preferences for an event; valid until the next change."""
         return self._event_masses
 
-    def liked(self, user: int) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
-        """What a person likes now: events int32[p], preferences uint8[p] in 1/255, > 0, both copies.
+    def liked(self, user: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """What a person likes now: events int32[p], preferences float32[p] in 0…1, > 0, both copies.
 
         Raises IndexError for a person who was not added.
         """
         self._check(user)
-        return self._liked.row(user)
+        events, preferences = self._row
+        size = self._read_row(self._site.liked, user, events, preferences)
+        return events[:size].copy(), preferences[:size].copy()
 
     def set_preference(self, user: int, event: int, weight: int) -> None:
         """Set a person's preference for an event, 0…255 in 1/255; 0 takes it back.
@@ -223,6 +211,10 @@ class LiveSite:
         self._user_scales[user] = scale(self._user_masses[user : user + 1], settings.activity)[0]
         self._event_weights[event] = scale(mass, settings.rarity)[0]
         self._event_scales[event] = scale(mass, settings.popularity_discount)[0]
+
+    def _room_for_row(self) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Where a row is read to: one entry more than it can have, as `read_row` asks."""
+        return np.empty(self.event_room + 1, np.int32), np.empty(self.event_room + 1, np.float32)
 
     def _assemble(self) -> Site:
         return Site(

@@ -1,10 +1,12 @@
 """The arms at serving: from a profile and the open events to a ranking with its reasons."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.kernels.jit import pinned
 from core.kernels.listing import first_open
 from core.kernels.live import Profile
 from core.kernels.neighbourhood import recommend, recommend_many
@@ -45,6 +47,7 @@ class Recommender:
         self._neighbours = neighbours(live.settings.neighbours)
         self._space = workspace(live.user_room, live.event_room)
         self._answers: dict[int, Answer] = {}
+        self._recommend = self._pin_recommend()
 
     def popular(self, open_events: NDArray[np.uint8], excluded: NDArray[np.int32], n: int) -> Ranking:
         """`control`: the most popular open events that are not excluded."""
@@ -55,7 +58,7 @@ class Recommender:
         """`collaborative_filtering`: what the neighbourhood likes, then, where that ends, what is popular."""
         out = self._answer(n)
         site = self.live.site
-        n_personal, _ = recommend(
+        n_personal, _ = self._recommend(
             profile, site, self.live.settings.half_powers, open_events, self._room(), self._neighbours, out
         )
         if n_personal == n:
@@ -89,6 +92,14 @@ class Recommender:
             self._popularity = longer
         self._popularity[events] = popularity
         self._order = _best_first(self._popularity)
+
+    def _pin_recommend(self) -> Callable[..., tuple[int, int]]:
+        nothing = Profile(np.empty(0, np.int32), np.empty(0, np.float32), np.empty(0, np.int32), -1)
+        half_powers, open_events = self.live.settings.half_powers, np.empty(0, np.uint8)
+        return pinned(
+            *(recommend, nothing, self.live.site, half_powers),
+            *(open_events, self._space, self._neighbours, answer(1)),
+        )
 
     def _fill(
         self, out: Answer, start: int, open_events: NDArray[np.uint8], excluded: NDArray[np.int32]

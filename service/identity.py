@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import msgspec
+from msgspec import Struct
 
 from service.errors import ForbiddenError, UnauthorisedError
 from service.wire import Id
@@ -26,8 +27,7 @@ class Credentials:
     api_key: str | None = field(default=None, repr=False)
 
 
-@dataclass(frozen=True)
-class Identity:
+class Identity(Struct, frozen=True):
     """Whom a request is for or from, and how that is known; ``user_id`` is None for a guest.
 
     ``is_admin`` is true for an admin's token, the service key and, on admin routes, the machine itself.

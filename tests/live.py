@@ -29,7 +29,7 @@ def site_of(liked: Rows, n_events: int, settings: CollaborativeSettings) -> Live
 def profile_of(live: LiveSite, user: int, excluded: np.ndarray | None = None) -> Profile:
     """A request by a person of the site, who sees nothing they like, or nothing in `excluded`."""
     events, weights = live.liked(user)
-    return Profile(events, weights / np.float32(255), events if excluded is None else excluded, user)
+    return Profile(events, weights, events if excluded is None else excluded, user)
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def dense_of(live: LiveSite) -> np.ndarray:
     dense = np.zeros((live.n_users, live.n_events), np.uint8)
     for user in range(live.n_users):
         events, weights = live.liked(user)
-        dense[user, events] = weights
+        dense[user, events] = np.rint(weights * 255)
     return dense
 
 

@@ -9,7 +9,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.kernels.jit import inlined
+from core.kernels.jit import inlined, kernel
+from core.kernels.prefetch import prefetch
+
+#: How many rows ahead a row's entries are asked for, and how many entries of it; its bounds twice as far ahead.
+_AHEAD = 4
+_ENTRIES_AHEAD = 96
+_ENTRIES_IN_A_LINE = 16
 
 
 class LiveRows(NamedTuple):
@@ -47,6 +53,25 @@ class Profile(NamedTuple):
 
 
 @inlined
+def ask_ahead(rows, chosen, n_chosen, which):  # type: ignore[no-untyped-def]
+    """Prefetch what the walk over the chosen rows needs a few rows after number `which`."""
+    n_base = rows.indptr.size - 1
+    if which + 2 * _AHEAD < n_chosen:
+        row = chosen[which + 2 * _AHEAD]
+        prefetch(rows.head, row)
+        if row < n_base:
+            prefetch(rows.indptr, row)
+    if which + _AHEAD < n_chosen:
+        row = chosen[which + _AHEAD]
+        if row < n_base:
+            start, stop = rows.indptr[row], rows.indptr[row + 1]
+            prefetch(rows.weights, start)
+            prefetch(rows.weights, stop)
+            for position in range(start, min(stop, start + _ENTRIES_AHEAD), _ENTRIES_IN_A_LINE):
+                prefetch(rows.indices, position)
+
+
+@inlined
 def spread(rows, chosen, factors, n_chosen, sums, touched):  # type: ignore[no-untyped-def]
     """Add factor × weight to `sums` at each column of the chosen rows; return how many columns are touched.
 
@@ -59,6 +84,7 @@ def spread(rows, chosen, factors, n_chosen, sums, touched):  # type: ignore[no-u
     n_base = indptr.size - 1
     n_touched = 0
     for which in range(n_chosen):
+        ask_ahead(rows, chosen, n_chosen, which)
         row = chosen[which]
         factor = factors[which]
         if row < n_base:
@@ -79,3 +105,26 @@ def spread(rows, chosen, factors, n_chosen, sums, touched):  # type: ignore[no-u
             sums[column] = before + amount
             link = following[link]
     return n_touched
+
+
+@kernel
+def read_row(rows, row, columns, weights):  # type: ignore[no-untyped-def]
+    """Write a row as it is now, columns int32 and weights float32 in 0…1 without zeros; return how many there are.
+
+    The model's columns come first, in order, then the additions, newest first. `columns` and `weights` have room for
+    one entry more than there can be: an entry is written before it is known whether it counts.
+    """
+    unit = np.float32(1.0 / 255.0)
+    size = 0
+    if row < rows.indptr.size - 1:
+        for position in range(rows.indptr[row], rows.indptr[row + 1]):
+            columns[size] = rows.indices[position]
+            weights[size] = np.float32(rows.weights[position]) * unit
+            size += rows.weights[position] != 0
+    link = rows.head[row]
+    while link >= 0:
+        columns[size] = rows.added[link]
+        weights[size] = np.float32(rows.added_weights[link]) * unit
+        size += rows.added_weights[link] != 0
+        link = rows.following[link]
+    return size

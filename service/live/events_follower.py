@@ -10,8 +10,8 @@ from service.storage.queries.events import (
     EventRow,
     EventsFingerprint,
     events_fingerprint,
-    read_changed_events,
     read_event_ids,
+    stream_changed_events,
     stream_events,
 )
 
@@ -20,7 +20,7 @@ OVERLAP_SECONDS = 10
 #: Times of changes are whole seconds, so a second that is not over may bring another change with the same time.
 LOOK_AGAIN_SECONDS = 2.0
 #: Events are encoded this many at a time, so that no request waits for more.
-_AT_ONCE = 100
+_AT_ONCE = 50
 _PAGE = 500
 
 
@@ -56,8 +56,7 @@ class EventsFollower:
             changed: Sequence[EventRow] = ()
         else:
             since = self._seen.last_update - OVERLAP_SECONDS
-            changed = (await read_changed_events(self._database, since)).events
-            await self._take(changed)
+            changed = await self._take_changed(since)
         gone = await self._compare(fingerprint.count)
         self._state.settle_events()
         await self._last_known.put_events(changed, gone, fingerprint)
@@ -85,6 +84,14 @@ class EventsFollower:
         async for batch in stream_events(self._database, _PAGE):
             await self._take(batch.events)
             await self._last_known.put_events(batch.events, (), None)
+
+    async def _take_changed(self, since: int) -> list[EventRow]:
+        """Read what was changed since, page by page: an import can be the whole table."""
+        changed: list[EventRow] = []
+        async for batch in stream_changed_events(self._database, since):
+            await self._take(batch.events)
+            changed += batch.events
+        return changed
 
     async def _take(self, events: Sequence[EventRow]) -> None:
         for start in range(0, len(events), _AT_ONCE):

@@ -21,7 +21,6 @@ from service.storage.queries.events import EventRow
 
 _NO_EVENTS = np.empty(0, np.int32)
 _NO_WEIGHTS = np.empty(0, np.float32)
-_UNIT = np.float32(1.0 / 255.0)
 #: A person of whom nothing is known.
 STRANGER = Profile(_NO_EVENTS, _NO_WEIGHTS, _NO_EVENTS, -1)
 
@@ -72,8 +71,7 @@ class LiveState:
         events, excluded = _NO_EVENTS, _NO_EVENTS
         weights = _NO_WEIGHTS
         if row >= 0:
-            events, bytes_ = self.live.liked(row)
-            weights = bytes_ * _UNIT
+            events, weights = self.live.liked(row)
             unliked = self._unliked_events(row)
             excluded = np.concatenate((events, unliked)) if unliked.size else events
         more = [index for event_id in also_excluded if (index := self.event_index(event_id)) >= 0]

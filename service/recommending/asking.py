@@ -4,8 +4,9 @@ Read from top to bottom: profile → candidates → scores and ranking → reaso
 network on this way; everything comes from one reference to the live state.
 """
 
-from dataclasses import dataclass
 from time import perf_counter
+
+from msgspec import Struct
 
 from service.live.catalogue import Candidates
 from service.live.state import LiveState
@@ -13,8 +14,7 @@ from service.recommending.arms import ARMS
 from service.recommending.encoding import Encoder, Envelope, encode_answer
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True):
     """What was asked, checked and completed."""
 
     user_id: str | None
@@ -24,8 +24,7 @@ class Question:
     exclude_event_ids: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """What was answered."""
 
     recommendation_id: str

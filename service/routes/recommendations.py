@@ -90,7 +90,7 @@ class RecommendationRoutes:
             variant=question.variant,
             arm=question.variant,
             city=question.city,
-            event_ids=tuple([state.event_ids[event] for event in reply.events]),
+            event_ids=tuple(map(state.event_ids.__getitem__, reply.events)),
             latency_ms=reply.latency_ms,
             experiment_id=None,
             is_exposure=is_exposure,

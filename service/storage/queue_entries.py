@@ -7,6 +7,8 @@ from enum import Enum
 from functools import cached_property
 from typing import Generic, TypeVar
 
+from msgspec import Struct
+
 MAX_KEY_LENGTH = 128
 _HASH_DIGITS = frozenset("0123456789abcdef")
 _HASH_LENGTH = 64
@@ -90,8 +92,7 @@ class FeedbackEntry:
         return ROW_BYTES + _utf8_bytes(texts) + 2 * _utf8_bytes(indexed)
 
 
-@dataclass(frozen=True)
-class ExposureEntry:
+class ExposureEntry(Struct, frozen=True):
     """One answer: who was shown which events, the first at position 0, by what, and how fast.
 
     `user_id` is None for a guest, `latency_ms` in milliseconds, `created_at` in seconds since 1970;

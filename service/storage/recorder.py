@@ -2,9 +2,9 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict
 from typing import TypeVar
 
+import msgspec
 import orjson
 
 from service.storage.database import Database
@@ -99,7 +99,7 @@ def _refusal(row: FeedbackEntry | ExposureEntry, reason: str) -> Refusal:
     else:
         name, recorded_at = f"exposure {row.recommendation_id!r}", row.created_at
     logger.error("%s is set aside, the database refuses it: %s", name, reason)
-    return Refusal(row.user_id, recorded_at, orjson.dumps(asdict(row)).decode(), reason)
+    return Refusal(row.user_id, recorded_at, msgspec.json.encode(row).decode(), reason)
 
 
 def _feedback(row: FeedbackEntry) -> Feedback:

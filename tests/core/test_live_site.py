@@ -56,6 +56,11 @@ def ranking(
     }
 
 
+def as_preference(weight: int) -> float:
+    """A weight in 1/255 as it is handed out."""
+    return float(np.float32(weight) * np.float32(1 / 255))
+
+
 def entries(rows: LiveRows, n_rows: int) -> list[dict[int, float]]:
     return [dict(oracles.entries(rows, row)) for row in range(n_rows)]
 
@@ -122,7 +127,7 @@ def test_both_sides_hold_what_was_set_last(data: st.DataObject) -> None:
     for (user, event), weight in expected.items():
         assert live.preference(user, event) == weight
         events, weights = live.liked(user)
-        assert dict(zip(events.tolist(), weights.tolist(), strict=True))[event] == weight
+        assert dict(zip(events.tolist(), weights.tolist(), strict=True))[event] == as_preference(weight)
 
 
 @given(changed_sites(), st.data())
@@ -146,7 +151,7 @@ def test_a_preference_taken_back_and_set_again_is_held_once() -> None:
     for weight in (255, 0, 0, 7):
         live.set_preference(0, 0, weight)
     assert oracles.entries(live.site.liked, 0) == [(0, 7)]
-    assert [part.tolist() for part in live.liked(0)] == [[0], [7]]
+    assert [part.tolist() for part in live.liked(0)] == [[0], [as_preference(7)]]
 
 
 def test_a_saver_whom_the_cap_left_out_joins_the_postings_with_their_next_change() -> None:
@@ -179,7 +184,7 @@ def test_what_somebody_likes_is_handed_out_as_a_copy_of_one_kind() -> None:
     events, weights = live.liked(0)
     assert events.flags.writeable
     live.set_preference(0, 0, 1)
-    assert weights.tolist() == [255, 3]
+    assert weights.tolist() == [1.0, as_preference(3)]
 
 
 def test_every_array_grows_as_people_events_and_preferences_come() -> None:

@@ -11,6 +11,7 @@ from service.storage.queries.pages import read_pages
 from service.storage.times import to_text
 
 EVENT_PAGE_ROWS = 2_000
+_AT_ONCE = 50
 
 _COLUMNS = (
     " CAST(id AS CHAR), title, {epoch:start_time}, {epoch:end_time}, city, latitude, longitude, venue_name,"
@@ -18,7 +19,10 @@ _COLUMNS = (
     " COALESCE({epoch:created_at}, 0), COALESCE({epoch:updated_at}, 0) "
 )
 ALL_EVENTS = Statement("SELECT" + _COLUMNS + "FROM events WHERE id > ? ORDER BY id LIMIT ?")
-CHANGED_EVENTS = Statement("SELECT" + _COLUMNS + "FROM events WHERE updated_at >= ? ORDER BY updated_at, id")
+CHANGED_EVENTS = Statement(
+    "SELECT" + _COLUMNS + "FROM events WHERE updated_at >= ? AND (updated_at > ? OR id > ?)"
+    " ORDER BY updated_at, id LIMIT ?"
+)
 EVENT_IDS = Statement("SELECT CAST(id AS CHAR) FROM events WHERE id > ? ORDER BY id LIMIT ?")
 EVENTS_FINGERPRINT = Statement(
     "SELECT COUNT(*), COALESCE(SUM({checksum:id, updated_at}), 0), COALESCE(MAX({epoch:updated_at}), 0)"
@@ -78,12 +82,23 @@ async def stream_events(db: Database, page_rows: int = EVENT_PAGE_ROWS) -> Async
         yield _batch(rows)
 
 
-async def read_changed_events(session: Session, since: int) -> EventBatch:
-    """The events whose `updated_at` is `since` (seconds since 1970) or later, the latest last.
+async def stream_changed_events(
+    db: Database, since: int, page_rows: int = EVENT_PAGE_ROWS
+) -> AsyncIterator[EventBatch]:
+    """The events whose `updated_at` is `since` (seconds since 1970) or later, the latest last, in small batches.
+
+    Pages are large, since each scans the table, and decoded bit by bit, since nobody should wait for all of one.
 
     A row is stamped when it is written and seen when it is committed, so ask with some seconds of overlap.
     """
-    return _batch(await session.fetch(CHANGED_EVENTS, (to_text(since),)))
+
+    def after(at: int, event_id: str) -> tuple[str, str, str]:
+        return (to_text(at), to_text(at), event_id)
+
+    first = after(since, db.dialect.before_first_id)
+    async for rows in read_pages(db, CHANGED_EVENTS, first, lambda row: after(row[-1], row[0]), page_rows):
+        for start in range(0, len(rows), _AT_ONCE):
+            yield _batch(rows[start : start + _AT_ONCE])
 
 
 async def read_event_ids(db: Database) -> set[str]:

@@ -217,7 +217,7 @@ def test_of_events_that_contribute_equally_the_earlier_of_the_profile_is_named_f
     live = live_site(likes)
     events, weights = live.liked(0)
     for order in ([0, 1, 2, 3, 4], [4, 3, 2, 1, 0]):
-        _, _, desk = ask(live, Profile(events[order], weights[order] / np.float32(255), events, 0))
+        _, _, desk = ask(live, Profile(events[order], weights[order], events, 0))
         assert desk.answer.reasons[0].tolist() == [0, 1, 2]
         assert desk.answer.contributors[0] == 5
 

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
+import msgspec
+
 from service.storage.queue_entries import ExposureEntry, FeedbackEntry
 
 NOON = 1_780_000_000.0
@@ -45,7 +47,7 @@ def feedback(number: int | str = 0, **changes: Any) -> FeedbackEntry:
 
 def exposure(number: int | str = 0, **changes: Any) -> ExposureEntry:
     """Answer `number`, likewise."""
-    return replace(_EXPOSURE, **{"recommendation_id": f"answer-{number}", **changes})
+    return msgspec.structs.replace(_EXPOSURE, **{"recommendation_id": f"answer-{number}", **changes})
 
 
 class Clock:

@@ -3,8 +3,8 @@ from service.storage.dialect import Statement
 from service.storage.queries.events import (
     EventRow,
     events_fingerprint,
-    read_changed_events,
     read_event_ids,
+    stream_changed_events,
     stream_events,
 )
 from service.storage.times import to_text
@@ -90,9 +90,9 @@ async def test_only_events_changed_since_are_read_again(db: Database, site: Site
     for event, updated in ((1, START), (2, START + 10), (3, START + 5)):
         await site.change_event(event, updated_at=to_text(updated))
 
-    batch = await read_changed_events(db, START + 5)
-
-    assert [event.event_id for event in batch.events] == ["3", "2"]
+    for page_rows in (1, 2, 3):
+        batches = [batch async for batch in stream_changed_events(db, START + 5, page_rows)]
+        assert [event.event_id for batch in batches for event in batch.events] == ["3", "2"]
 
 
 async def test_a_change_stamps_the_event_without_being_told_to(db: Database, site: Site) -> None:
