@@ -112,20 +112,24 @@ def find_votes(neighbours, n_neighbours, liked, rank_of_event, n_answers):  # ty
         user = neighbours.users[slot]
         vote = neighbours.votes[slot]
         if user < n_base:
-            for position in range(np.uint64(indptr[user]), np.uint64(indptr[user + 1])):
-                # Written to the place behind the last whether it counts or not: few do, and no processor knows which.
-                place = rank_of_event[np.uint32(indices[position])]
-                weight = weights[position]
-                ranks[found] = np.int32(place) - 1
-                votes[found] = vote * np.float32(weight)
-                found += (place != 0) & (weight != 0)
+            start, stop = np.uint64(indptr[user]), np.uint64(indptr[user + 1])
+            noted = found
+            for position in range(start, stop):
+                # Noted behind the last whether it counts or not: few do, and no processor knows which.
+                ranks[noted] = position - start
+                noted += rank_of_event[np.uint32(indices[position])] != 0
+            for place in range(found, noted):
+                position = start + np.uint64(ranks[place])
+                if weights[position] != 0:
+                    ranks[found] = np.int32(rank_of_event[np.uint32(indices[position])]) - 1
+                    votes[found] = vote * np.float32(weights[position])
+                    found += 1
         link = liked.head[user]
         while link >= 0:
             place = rank_of_event[liked.added[link]]
-            weight = liked.added_weights[link]
             ranks[found] = np.int32(place) - 1
-            votes[found] = vote * np.float32(weight)
-            found += (place != 0) & (weight != 0)
+            votes[found] = vote * np.float32(liked.added_weights[link])
+            found += (place != 0) & (liked.added_weights[link] != 0)
             link = liked.following[link]
     starts[n_neighbours] = found
     return starts, ranks, votes
