@@ -119,10 +119,10 @@ def find_votes(neighbours, n_neighbours, liked, rank_of_event, n_answers):  # ty
                 ranks[noted] = position - start
                 noted += rank_of_event[np.uint32(indices[position])] != 0
             for place in range(found, noted):
-                position = start + np.uint64(ranks[place])
-                if weights[position] != 0:
-                    ranks[found] = np.int32(rank_of_event[np.uint32(indices[position])]) - 1
-                    votes[found] = vote * np.float32(weights[position])
+                at = start + np.uint64(ranks[place])
+                if weights[at] != 0:
+                    ranks[found] = np.int32(rank_of_event[np.uint32(indices[at])]) - 1
+                    votes[found] = vote * np.float32(weights[at])
                     found += 1
         link = liked.head[user]
         while link >= 0:

@@ -1,5 +1,6 @@
 """Writes the queue's rows into the main database, and sorts out those that it will not have."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
@@ -33,6 +34,9 @@ _PROBE_PREDICTIONS = Statement(
     " model_version, variant, num_recommendations, latency_ms, created_at, recommendation_id, arm, city,"
     " event_ids, experiment_id, is_exposure FROM model_predictions WHERE 1 = 0"
 )
+
+#: Exposures made ready in one go, so that no request waits for all of a batch.
+_AT_ONCE = 100
 
 R = TypeVar("R", FeedbackEntry, ExposureEntry)
 
@@ -89,7 +93,11 @@ class Recorder:
         ]
 
     async def _insert_exposures(self, rows: Sequence[ExposureEntry]) -> list[Refusal]:
-        await insert_predictions(self._database, [_prediction(row) for row in rows])
+        predictions: list[Prediction] = []
+        for start in range(0, len(rows), _AT_ONCE):
+            predictions += map(_prediction, rows[start : start + _AT_ONCE])
+            await asyncio.sleep(0)
+        await insert_predictions(self._database, predictions)
         return []
 
 

@@ -9,6 +9,8 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from msgspec import Struct
+
 from service.storage.database import Database, Session
 from service.storage.dialect import Statement
 from service.storage.times import UNKNOWN_TIME, optional_text, to_text
@@ -54,8 +56,7 @@ class Feedback:
     recommendation_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
+class Prediction(Struct, frozen=True):
     """One answer: who was shown which events, in `event_ids` by position as JSON, by what and how fast (ms).
 
     `user_id` is None for a guest; `is_exposure` says whether the answer counts in the experiment.
@@ -115,10 +116,11 @@ async def insert_feedback(db: Database, rows: Sequence[Feedback]) -> Recorded:
 async def insert_predictions(db: Database, rows: Sequence[Prediction]) -> Recorded:
     """Store all `rows` or none, each recommendation id once."""
     kept = await _without_erased(db, rows)
+    times = {at: to_text(at) for at in {row.created_at for row in kept}}
     values = [
         (
             *(row.user_id, row.model_version, row.variant, row.num_recommendations, row.latency_ms),
-            *(to_text(row.created_at), row.recommendation_id, row.arm, row.city, row.event_ids),
+            *(times[row.created_at], row.recommendation_id, row.arm, row.city, row.event_ids),
             *(row.experiment_id, int(row.is_exposure)),
         )
         for row in kept
