@@ -18,6 +18,7 @@ import random
 from collections.abc import Callable
 from contextlib import closing
 
+from service.experiments.counting import count_answers, count_feedback
 from service.storage.database import Database
 from service.storage.errors import StorageError
 from service.storage.file_lock import FileLock
@@ -111,9 +112,18 @@ class Drainer:
             self._count(len(feedback.rows), len(refusals))
         if not exposures.is_settled:
             refusals = await self._recorder.record_exposures(exposures.rows)
-            await self._queue.settle_exposures(exposures, refusals)
+            await self._queue.settle_exposures(exposures, refusals, count_answers(exposures.rows))
             self._count(len(exposures.rows), len(refusals))
-        return max(len(feedback.rows), len(exposures.rows)) >= self._batch_rows
+        counted = await self._count_for_experiments()
+        return max(len(feedback.rows), len(exposures.rows), counted) >= self._batch_rows
+
+    async def _count_for_experiments(self) -> int:
+        """Count feedback whose answers the database has by now; how many rows that were."""
+        countable = await self._queue.countable(self._batch_rows)
+        if countable.position is not None:
+            counts = await count_feedback(self._database, countable.rows)
+            await self._queue.settle_counted(countable.position, counts)
+        return len(countable.rows)
 
     async def _drain_on(self) -> None:
         failures = 0

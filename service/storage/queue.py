@@ -18,8 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from service.experiments.increments import Increment
 from service.storage.errors import StorageUnavailable
 from service.storage.file_lock import FileLock
+from service.storage.queue_counts import Countable, Shipment
 from service.storage.queue_entries import (
     Batch,
     ErasedRows,
@@ -42,6 +44,9 @@ from service.storage.queue_writes import PRUNE_ROWS, QueueWrites
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+#: An answer is in the file or in the database so long after it was given, whichever process gave it: see FLUSH_SECONDS.
+SETTLED_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,11 @@ class QueueSettings:
     def lock_file(self) -> Path:
         """Locked by the one process that drains."""
         return self.directory / "queue.lock"
+
+    @property
+    def shipping_lock_file(self) -> Path:
+        """Locked by the one process that sends what experiments count."""
+        return self.directory / "experiments.lock"
 
 
 async def open_queue(settings: QueueSettings, now: Callable[[], float] = time.time) -> "DurableQueue":
@@ -176,9 +186,43 @@ class DurableQueue:
         """Note that the main database has the batch, but for the refused rows, which are set aside."""
         await self._settle("feedback", batch.end, refusals)
 
-    async def settle_exposures(self, batch: Batch[ExposureEntry], refusals: Sequence[Refusal] = ()) -> None:
-        """As `settle_feedback`, and delete the batch here."""
-        await self._settle("exposures", batch.end, refusals)
+    async def settle_exposures(
+        self,
+        batch: Batch[ExposureEntry],
+        refusals: Sequence[Refusal] = (),
+        counts: Sequence[Increment] = (),
+    ) -> None:
+        """As `settle_feedback`, and delete the batch here; `counts` are what experiments count of it."""
+        await self._settle("exposures", batch.end, refusals, counts)
+
+    async def countable(self, limit: int) -> Countable:
+        """Feedback that experiments have not counted and that the database has, as it has the answers before it."""
+        before = self._now() - SETTLED_SECONDS
+        return await self._read(lambda: self._reads.countable(limit, before))
+
+    async def settle_counted(self, position: int, counts: Sequence[Increment]) -> None:
+        """Note that feedback up to `position` is counted, and what it came to."""
+        await self._writer.call(lambda: self._writes.settle_counted(position, counts))
+
+    async def shipment(self) -> Shipment | None:
+        """The counts to be sent next: the same until they are settled, None when there are none."""
+        waiting = await self._read(self._reads.shipment)
+        if waiting is None:
+            await self._writer.call(self._writes.make_shipment)
+            waiting = await self._read(self._reads.shipment)
+        return waiting
+
+    async def settle_shipment(self, number: int) -> None:
+        """Note that the experiments' store has a shipment."""
+        await self._writer.call(lambda: self._writes.settle_shipment(number))
+
+    async def forgotten(self) -> list[str]:
+        """Whom the experiments' store has yet to forget."""
+        return await self._read(self._reads.forgotten)
+
+    async def settle_forgotten(self, user_id: str) -> None:
+        """Note that the experiments' store has forgotten a person."""
+        await self._writer.call(lambda: self._writes.settle_forgotten(user_id))
 
     async def prune(self) -> bool:
         """Delete a few of the rows that were kept long enough; returns whether there may be more of them."""
@@ -193,8 +237,10 @@ class DurableQueue:
         await asyncio.to_thread(self._reader.shutdown)
         await asyncio.to_thread(self._close_connections)
 
-    async def _settle(self, kind: Kind, end: Mark, refusals: Sequence[Refusal]) -> None:
-        await self._writer.call(lambda: self._writes.settle(kind, end, refusals, self._now()))
+    async def _settle(
+        self, kind: Kind, end: Mark, refusals: Sequence[Refusal], counts: Sequence[Increment] = ()
+    ) -> None:
+        await self._writer.call(lambda: self._writes.settle(kind, end, refusals, self._now(), counts))
 
     async def _read(self, read: Callable[[], T]) -> T:
         if self._closed:

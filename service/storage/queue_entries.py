@@ -96,8 +96,9 @@ class ExposureEntry(Struct, frozen=True):
     """One answer: who was shown which events, the first at position 0, by what, and how fast.
 
     `user_id` is None for a guest, `latency_ms` in milliseconds, `created_at` in seconds since 1970;
-    `is_exposure` says whether the answer counts in the experiment. Not checked here, on the request's way:
-    what cannot be stored is counted as lost.
+    `is_exposure` says whether the answer counts in the experiments, `experiments` which those are, each with the
+    variant shown and the version of its map, `pre_activity` how many events the person had liked before. Not checked
+    here, on the request's way: what cannot be stored is counted as lost.
     """
 
     recommendation_id: str
@@ -111,6 +112,8 @@ class ExposureEntry(Struct, frozen=True):
     experiment_id: str | None
     is_exposure: bool
     created_at: float
+    experiments: tuple[tuple[str, str, int], ...] = ()
+    pre_activity: int = 0
 
 
 @dataclass(frozen=True)

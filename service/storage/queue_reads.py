@@ -5,6 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from service.storage.queue_counts import (
+    Countable,
+    Shipment,
+    read_countable,
+    read_forgotten,
+    read_shipment,
+)
 from service.storage.queue_entries import (
     Batch,
     ExposureEntry,
@@ -103,6 +110,20 @@ class QueueReads:
         """Who was erased at `since` or later, and when (whole seconds since 1970)."""
         rows = self._db.execute("SELECT user_id, erased_at FROM erased WHERE erased_at >= ?", (since,))
         return dict(rows.fetchall())
+
+    def countable(self, limit: int, before: float) -> Countable:
+        """At most `limit` feedback from before `before`, all whose answers the main database has."""
+        with self._snapshot():
+            return read_countable(self._db, limit, before)
+
+    def shipment(self) -> Shipment | None:
+        """The shipment that is under way to the experiments' store."""
+        with self._snapshot():
+            return read_shipment(self._db)
+
+    def forgotten(self) -> list[str]:
+        """Whom the experiments' store has yet to forget."""
+        return read_forgotten(self._db)
 
     def close(self) -> None:
         self._db.close()

@@ -9,7 +9,7 @@ from service.storage.queue_entries import Mark
 
 Kind = Literal["feedback", "exposures"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 # `end_bytes` is to bytes what `id` is to rows: how many were put up to and including this row since the file
 # began. So how much lies between two rows is a difference, and nothing has to be added up or kept in step.
@@ -59,8 +59,31 @@ _SCHEMA = (
         reason TEXT NOT NULL,
         refused_at REAL NOT NULL
     )""",
-    f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
+# From version 2 on: what experiments count waits here, added up for each person, until their store has it. A row
+# belongs to a numbered shipment as soon as that may have been sent, and does not change from then on; 0 is open.
+_COUNTS = (
+    """CREATE TABLE counts (
+        experiment_id TEXT NOT NULL,
+        user_id TEXT NOT NULL,
+        shipment INTEGER NOT NULL,
+        increment TEXT NOT NULL,
+        PRIMARY KEY (experiment_id, user_id, shipment)
+    ) WITHOUT ROWID""",
+    "CREATE INDEX counts_user ON counts (user_id)",
+    "CREATE INDEX counts_shipment ON counts (shipment)",
+    # Up to which position feedback was counted, the last number given to a shipment, and the name by which stores
+    # know this queue's shipments.
+    """CREATE TABLE counting (
+        counted_id INTEGER NOT NULL,
+        shipment INTEGER NOT NULL,
+        source TEXT NOT NULL
+    )""",
+    "INSERT INTO counting SELECT last_id, 0, lower(hex(randomblob(6))) FROM marks WHERE kind = 'feedback'",
+    # Whom the experiments' store has yet to forget.
+    "CREATE TABLE forgotten (user_id TEXT PRIMARY KEY) WITHOUT ROWID",
+)
+_STAMP = f"PRAGMA user_version = {SCHEMA_VERSION}"
 
 
 #: Rows are written at the end and read once: pages kept in memory would only be in the way.
@@ -110,9 +133,9 @@ def _connect(path: Path, busy_seconds: float) -> sqlite3.Connection:
 def _create_tables(connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
     [(version,)] = connection.execute("PRAGMA user_version")
-    if version == 0:
-        for statement in _SCHEMA:
-            connection.execute(statement)
+    missing = {0: (*_SCHEMA, *_COUNTS, _STAMP), 1: (*_COUNTS, _STAMP)}
+    for statement in missing.get(version, ()):
+        connection.execute(statement)
     connection.execute("COMMIT")
-    if version not in (0, SCHEMA_VERSION):
+    if version not in (*missing, SCHEMA_VERSION):
         raise sqlite3.DatabaseError(f"written by another version of this service (schema {version})")

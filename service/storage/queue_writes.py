@@ -10,7 +10,16 @@ from contextlib import contextmanager
 from itertools import accumulate, takewhile
 from typing import Any
 
+from service.experiments.increments import Increment
 from service.storage.file_lock import FileLock
+from service.storage.queue_counts import (
+    SHIPMENT_PEOPLE,
+    add_counts,
+    count_up_to,
+    drop_shipment,
+    forget_counts,
+    make_shipment,
+)
 from service.storage.queue_entries import (
     ErasedRows,
     FeedbackEntry,
@@ -79,6 +88,7 @@ class QueueWrites:
         """Delete everything of a person and take nothing in any more that was recorded until `at`."""
         with self._transaction():
             self._db.execute(_MARK_ERASED, (user_id, at))
+            forget_counts(self._db, user_id)
             _, drained = read_marks(self._db, "feedback")
             return ErasedRows(
                 waiting_feedback=self._delete(
@@ -89,7 +99,12 @@ class QueueWrites:
                 refused=self._delete("DELETE FROM refused WHERE user_id = ?", user_id),
             )
 
-    # The three below may be lost by a power cut: then the same rows are drained or deleted again, without effect.
+    def make_shipment(self) -> None:
+        """Number what is counted and open, so that it can be sent. Durable: a number never means two things."""
+        with self._transaction():
+            make_shipment(self._db, SHIPMENT_PEOPLE)
+
+    # Those below may be lost by a power cut: then the same rows are drained or deleted again, without effect.
     # So they save the fsync, which the puts behind them would wait for.
 
     def settle_erasure(self, user_id: str, at: int) -> None:
@@ -99,12 +114,36 @@ class QueueWrites:
                 "UPDATE erased SET settled = 1 WHERE user_id = ? AND erased_at <= ?", (user_id, at)
             )
 
-    def settle(self, kind: Kind, end: Mark, refusals: Sequence[Refusal], now: float) -> None:
+    def settle_shipment(self, number: int) -> None:
+        """Note that the experiments' store has a shipment."""
+        with self._transaction(durable=False):
+            drop_shipment(self._db, number)
+
+    def settle_forgotten(self, user_id: str) -> None:
+        """Note that the experiments' store has forgotten a person."""
+        with self._transaction(durable=False):
+            self._delete("DELETE FROM forgotten WHERE user_id = ?", user_id)
+
+    def settle_counted(self, position: int, counts: Sequence[Increment]) -> None:
+        """Note that feedback up to `position` is counted, and what it came to."""
+        with self._transaction(durable=False):
+            count_up_to(self._db, position)
+            add_counts(self._db, counts)
+
+    def settle(
+        self,
+        kind: Kind,
+        end: Mark,
+        refusals: Sequence[Refusal],
+        now: float,
+        counts: Sequence[Increment] = (),
+    ) -> None:
         """Note that the main database has everything up to `end` but the refused rows, which are set aside.
 
-        A refused row whose person was erased since is not set aside.
+        A refused row whose person was erased since is not set aside. `counts` are what experiments count of the rows.
         """
         with self._transaction(durable=False):
+            add_counts(self._db, counts)
             for refusal in refusals:
                 row = (kind, refusal.user_id, refusal.content, refusal.reason, now)
                 self._db.execute(_REFUSE, (*row, refusal.user_id, int(refusal.recorded_at)))
@@ -118,17 +157,23 @@ class QueueWrites:
     def prune(self, before: float, now: float) -> int:
         """Delete a few of the oldest drained rows, if recorded `before`, or if more than `max_bytes` are kept.
 
-        Returns how many; fewer than `PRUNE_ROWS` when nothing is left to delete.
+        For want of room only such as experiments have counted. Returns how many; fewer than `PRUNE_ROWS` when
+        nothing is left to delete.
         """
         with self._transaction(durable=False):
             _, drained = read_marks(self._db, "feedback")
+            [(counted,)] = self._db.execute("SELECT counted_id FROM counting")
             oldest = self._db.execute(
                 "SELECT id, end_bytes, recorded_at FROM feedback WHERE id <= ? ORDER BY id LIMIT ?",
                 (drained.position, PRUNE_ROWS),
             )
-            old = list(
-                takewhile(lambda row: row[2] < before or drained.bytes - row[1] >= self._max_bytes, oldest)
-            )
+
+            def is_old(row: tuple[int, int, float]) -> bool:
+                position, end_bytes, recorded_at = row
+                too_many = drained.bytes - end_bytes >= self._max_bytes
+                return recorded_at < before or (too_many and position <= counted)
+
+            old = list(takewhile(is_old, oldest))
             if old:
                 self._db.execute("DELETE FROM feedback WHERE id <= ?", (old[-1][0],))
             return len(old) + self._delete(_OLD_REFUSED, now - REFUSED_KEPT_SECONDS, PRUNE_ROWS)

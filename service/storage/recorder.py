@@ -30,9 +30,9 @@ _PROBE_FEEDBACK = Statement(
 )
 _PROBE_PREDICTIONS = Statement(
     "INSERT INTO model_predictions (user_id, model_version, variant, num_recommendations, latency_ms,"
-    " created_at, recommendation_id, arm, city, event_ids, experiment_id, is_exposure) SELECT user_id,"
-    " model_version, variant, num_recommendations, latency_ms, created_at, recommendation_id, arm, city,"
-    " event_ids, experiment_id, is_exposure FROM model_predictions WHERE 1 = 0"
+    " created_at, recommendation_id, arm, city, event_ids, experiment_id, is_exposure, experiments) SELECT"
+    " user_id, model_version, variant, num_recommendations, latency_ms, created_at, recommendation_id, arm, city,"
+    " event_ids, experiment_id, is_exposure, experiments FROM model_predictions WHERE 1 = 0"
 )
 
 #: Exposures made ready in one go, so that no request waits for all of a batch.
@@ -137,4 +137,5 @@ def _prediction(row: ExposureEntry) -> Prediction:
         event_ids=orjson.dumps(row.event_ids).decode(),
         experiment_id=row.experiment_id,
         is_exposure=row.is_exposure,
+        experiments=orjson.dumps(row.experiments).decode() if row.experiments else None,
     )

@@ -21,8 +21,8 @@ INSERT_FEEDBACK = Statement(
 )
 INSERT_PREDICTIONS = Statement(
     "INSERT INTO model_predictions (user_id, model_version, variant, num_recommendations, latency_ms,"
-    " created_at, recommendation_id, arm, city, event_ids, experiment_id, is_exposure)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) {skip_known:recommendation_id}"
+    " created_at, recommendation_id, arm, city, event_ids, experiment_id, is_exposure, experiments)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) {skip_known:recommendation_id}"
 )
 FIND_FEEDBACK = Statement(
     "SELECT idempotency_key, id, request_hash FROM ml_feedback WHERE idempotency_key IN ({list})"
@@ -59,7 +59,8 @@ class Feedback:
 class Prediction(Struct, frozen=True):
     """One answer: who was shown which events, in `event_ids` by position as JSON, by what and how fast (ms).
 
-    `user_id` is None for a guest; `is_exposure` says whether the answer counts in the experiment.
+    `user_id` is None for a guest; `is_exposure` says whether the answer counts in experiments, `experiments` in which:
+    a JSON list of [experiment, variant, version of its map].
     """
 
     user_id: str | None
@@ -74,6 +75,7 @@ class Prediction(Struct, frozen=True):
     event_ids: str | None = None
     experiment_id: str | None = None
     is_exposure: bool = False
+    experiments: str | None = None
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ async def insert_predictions(db: Database, rows: Sequence[Prediction]) -> Record
         (
             *(row.user_id, row.model_version, row.variant, row.num_recommendations, row.latency_ms),
             *(times[row.created_at], row.recommendation_id, row.arm, row.city, row.event_ids),
-            *(row.experiment_id, int(row.is_exposure)),
+            *(row.experiment_id, int(row.is_exposure), row.experiments),
         )
         for row in kept
     ]

@@ -179,7 +179,7 @@ async def test_an_embedded_file_of_an_older_release_keeps_its_rows(
 
     applied = await migrate(db)
 
-    assert applied == ["004_feedback_and_exposures", "005_read_indexes"]
+    assert applied == ["004_feedback_and_exposures", "005_read_indexes", "006_experiments"]
     rows = await db.fetch(Statement("SELECT user_id, event_id, action, idempotency_key FROM ml_feedback"))
     assert rows == [("1", "2", "save", None)]
     await db.close()

@@ -64,6 +64,7 @@ async def settle_all(queue: DurableQueue, refusals: Sequence[Refusal] = ()) -> N
     waiting = await queue.waiting(100_000)
     await queue.settle_feedback(waiting.feedback, refusals)
     await queue.settle_exposures(waiting.exposures)
+    await queue.settle_counted(waiting.feedback.end.position, [])
 
 
 class TestPutting:
@@ -395,7 +396,7 @@ class TestTrouble:
         await queue.close()
 
     async def test_a_full_disk_refuses_and_loses_nothing(self, settings, small_disk, caplog):
-        small_disk(30)
+        small_disk(40)
         queue = await open_queue(settings)
         acknowledged = []
         with pytest.raises(QueueUnavailableError) as caught:
@@ -410,7 +411,7 @@ class TestTrouble:
     async def test_on_a_full_disk_a_large_put_does_not_fail_the_small_ones_beside_it(
         self, settings, small_disk
     ):
-        small_disk(30)
+        small_disk(40)
         queue = await open_queue(settings)
         large = [feedback(f"large-{number}") for number in range(900)]
         outcomes = await TestSharedCommits().held_up(
@@ -423,7 +424,7 @@ class TestTrouble:
 
     async def test_a_disk_with_room_again_goes_on_as_if_nothing_had_been(self, settings, small_disk):
         clock = Clock()
-        small_disk(30)
+        small_disk(40)
         queue = await open_queue(settings, clock)
         with pytest.raises(QueueUnavailableError):
             for number in range(10_000):
@@ -442,7 +443,7 @@ class TestTrouble:
         await queue.close()
 
     async def test_exposures_that_cannot_be_stored_at_the_end_are_counted(self, settings, small_disk):
-        small_disk(20)
+        small_disk(30)
         queue = await open_queue(settings)
         queue.put_exposures([exposure(number) for number in range(1_000)])
         await queue.close()

@@ -1,0 +1,168 @@
+"""From a person's id to their variant, by GrowthBook's public hash, so that a front end with its SDK agrees.
+
+Version 2 of that hash: FNV-1a, 32 bits, over the UTF-16 code units of the seed and the id, once more over the digits
+of the result, modulo 10,000. (Fowler, Noll, Vo: "The FNV Non-Cryptographic Hash Algorithm".)
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import orjson
+from msgspec import Struct
+
+from service.experiments.buckets import BUCKETS
+from service.experiments.revisions import Revision
+
+_OFFSET_BASIS = 0x811C9DC5
+_PRIME = 0x01000193
+
+
+def bucket(unit_id: str, seed: str) -> float:
+    """The place of a unit in [0, 1), in steps of 1/10,000; `seed` tells experiments apart."""
+    return bucket_number(unit_id, hash_state(seed)) / BUCKETS
+
+
+def hash_state(seed: str) -> int:
+    """What the hash has come to after the seed; the same for every unit, so worked out once."""
+    return _fnv1a(seed, _OFFSET_BASIS)
+
+
+def bucket_number(unit_id: str, state: int) -> int:
+    """As `bucket`, times 10,000, from the `hash_state` of the seed."""
+    return _fnv1a(str(_fnv1a(unit_id, state)), _OFFSET_BASIS) % BUCKETS
+
+
+def _fnv1a(text: str, state: int) -> int:
+    for unit in text.encode() if text.isascii() else _utf16_units(text):
+        state = ((state ^ unit) * _PRIME) & 0xFFFFFFFF
+    return state
+
+
+def _utf16_units(text: str) -> Iterable[int]:
+    raw = text.encode("utf-16-le", "surrogatepass")
+    return (low | high << 8 for low, high in zip(raw[::2], raw[1::2], strict=True))
+
+
+class Shown(Struct, frozen=True):
+    """One variant that an answer shows, and by which version of the map."""
+
+    experiment_id: str
+    variant: str
+    map_version: int
+
+
+class Choice(Struct, frozen=True):
+    """What the experiments say about an answer: its arm and limit, None where they leave it alone.
+
+    `told` is what the answer says of it, as JSON.
+    """
+
+    arm: str | None
+    limit: int | None
+    shown: tuple[Shown, ...]
+    told: bytes
+
+
+NO_CHOICE = Choice(None, None, (), b"null")
+
+
+@dataclass(frozen=True, eq=False)
+class Running:
+    """An experiment as it is needed for each request."""
+
+    revision: Revision
+    state: int
+    layer_state: int
+    layer_from: int
+    layer_to: int
+    owners: bytes
+    moved: bytes
+
+    @classmethod
+    def of(cls, revision: Revision) -> "Running":
+        experiment, buckets = revision.experiment, revision.buckets
+        return cls(
+            revision=revision,
+            state=hash_state(experiment.hash_seed),
+            # A hash of its own: place in the layer and variant must not hang together.
+            layer_state=hash_state(f"layer:{experiment.layer_name}"),
+            layer_from=round(experiment.layer_from * BUCKETS),
+            layer_to=round(experiment.layer_to * BUCKETS),
+            owners=buckets.owners,
+            moved=buckets.moved,
+        )
+
+    def has(self, unit_id: str) -> bool:
+        """Whether the unit is in this experiment's part of its layer."""
+        if self.layer_from == 0 and self.layer_to == BUCKETS:
+            return True
+        return self.layer_from <= bucket_number(unit_id, self.layer_state) < self.layer_to
+
+
+class Draw(Struct):
+    """Where one experiment puts a person; `is_unsure` when they may have been shown another variant before."""
+
+    running: Running
+    place: int
+    is_unsure: bool
+
+
+class Assigner:
+    """The experiments of one moment. Nothing here waits: a person costs some microseconds."""
+
+    def __init__(self, revisions: Iterable[Revision]) -> None:
+        self._running = [
+            Running.of(revision) for revision in revisions if revision.experiment.status == "running"
+        ]
+        self._choices: dict[tuple[tuple[str, int], ...], Choice] = {}
+
+    def draw(self, unit_id: str, now: float) -> list[Draw]:
+        """One draw for each experiment that has a say in what this unit is shown at `now`.
+
+        Where two differ in the same thing, the older one has it, and the other does not count this unit.
+        """
+        drawn: list[Draw] = []
+        taken: frozenset[str] = frozenset()
+        for running in self._running:
+            experiment = running.revision.experiment
+            if not experiment.covers(now) or taken & experiment.varies or not running.has(unit_id):
+                continue
+            taken |= experiment.varies
+            number = bucket_number(unit_id, running.state)
+            drawn.append(Draw(running, running.owners[number], bool(running.moved[number])))
+        return drawn
+
+    def choice(self, drawn: list[Draw]) -> Choice:
+        """What the draws come to together."""
+        key = tuple([(draw.running.revision.experiment_id, draw.place) for draw in drawn])
+        known = self._choices.get(key)
+        if known is None:
+            known = self._choices[key] = _combined(drawn)
+        return known
+
+
+def _combined(drawn: list[Draw]) -> Choice:
+    if not drawn:
+        return NO_CHOICE
+    variants = [draw.running.revision.experiment.variants[draw.place] for draw in drawn]
+    shown = tuple(
+        [
+            Shown(draw.running.revision.experiment_id, variant.variant_id, draw.running.revision.map_version)
+            for draw, variant in zip(drawn, variants, strict=True)
+        ]
+    )
+    arms = [variant.arm for variant in variants if variant.arm is not None]
+    limits = [variant.settings.limit for variant in variants if variant.settings.limit is not None]
+    # Clients know of one experiment: the one that chose the arm, where there is one.
+    first = next((place for place, variant in enumerate(variants) if variant.arm is not None), 0)
+    told = {
+        "experiment_id": shown[first].experiment_id,
+        "variant": shown[first].variant,
+        "map_version": shown[first].map_version,
+    }
+    return Choice(
+        arm=arms[0] if arms else None,
+        limit=limits[0] if limits else None,
+        shown=shown,
+        told=orjson.dumps(told),
+    )
