@@ -10,6 +10,7 @@ In a statement's text `?` stands for one bound parameter and nothing else, and a
 `{checksum:columns}`  CRC-32 of the columns' text joined by commas, 0..2³²−1
 `{skip_known:column}` ends an INSERT: a row whose unique `column` is there already is left out, other
                       errors stay errors (which INSERT IGNORE would hide)
+`{skip_known_pair:column}` the same for a key of several columns, one of which is `column`
 `{list}`              one or more parameters, see `Statement.with_list`
 ====================  =================================================================================
 
@@ -89,6 +90,7 @@ SQLITE = Dialect(
             "div": "/",
             "checksum": "checksum(@)",  # a function that service.storage.sqlite adds
             "skip_known": "ON CONFLICT (@) DO NOTHING",
+            "skip_known_pair": "ON CONFLICT DO NOTHING",
         }
     ),
     numeric_site_ids=False,
@@ -114,6 +116,7 @@ MYSQL = Dialect(
             "div": "DIV",
             "checksum": "CRC32(CONCAT_WS(',', @))",
             "skip_known": "ON DUPLICATE KEY UPDATE @ = @",
+            "skip_known_pair": "ON DUPLICATE KEY UPDATE @ = @",  # @ is one column of a key of several
         }
     ),
     numeric_site_ids=True,
