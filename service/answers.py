@@ -83,6 +83,14 @@ class Recommendation(Struct):
     metadata: EventMetadata
 
 
+class AnswerExperiment(Struct):
+    """The experiment that chose how to answer, the variant it chose, and by which version of its map."""
+
+    experiment_id: str
+    variant: str
+    map_version: int
+
+
 class RecommendationAnswer(Struct):
     """The answer to one recommendation request; its id joins later feedback to what was shown.
 
@@ -94,7 +102,7 @@ class RecommendationAnswer(Struct):
     recommendations: list[Recommendation]
     model_version: str | None
     variant: str
-    ab_experiment: str | None
+    ab_experiment: AnswerExperiment | None
     notice: str | None
     latency_ms: float
 

@@ -13,12 +13,18 @@ from aiohttp import web
 from service.cors import cors_middleware
 from service.docs_page import docs_routes
 from service.errors import ConflictError, UnavailableError, error_middleware
+from service.experiments.definition import Experiment, default_experiment
+from service.experiments.live import LiveExperiments
+from service.experiments.shipping import Shipper
+from service.experiments.stores import ExperimentStore
+from service.experiments.stores.sql import SQLStore
 from service.identity import Credentials
 from service.live.keeper import REMOVALS_SECONDS, Keeper
 from service.live.retention import Retention
 from service.metrics import Metrics, metrics_handler, metrics_middleware
 from service.models import ModelRegistry
 from service.openapi import ROUTES, build_openapi
+from service.recommending.arms import ARMS
 from service.routes.feedback import FeedbackRoutes
 from service.routes.operation import OperationRoutes
 from service.routes.people import PeopleRoutes
@@ -45,6 +51,7 @@ class Collaborators:
     queue: DurableQueue | None  #: None when its disk cannot be used: feedback is refused then, nothing else
     snapshot: SnapshotFile | None  #: None where the database is a file of this machine itself
     clock: Callable[[], float]  #: unix seconds
+    experiments: ExperimentStore | None = None  #: None where they are kept in `database`
 
 
 def build_app(
@@ -71,7 +78,13 @@ def build_app(
         parts.clock,
         removals_seconds,
     )
-    recommendations = RecommendationRoutes(serving, settings, credentials, metrics, parts.queue, parts.clock)
+    store = parts.experiments or SQLStore(parts.database, settings.poll_seconds)
+    experiments = LiveExperiments(
+        store, settings.craic_home / "experiments.json", standing_experiment(settings), ARMS, parts.clock
+    )
+    recommendations = RecommendationRoutes(
+        serving, settings, credentials, metrics, parts.queue, experiments, parts.clock
+    )
     feedback = FeedbackRoutes(parts.queue, keeper, credentials, metrics, parts.clock)
     people = PeopleRoutes(parts.database, parts.queue, keeper, credentials, parts.clock)
     operation = OperationRoutes(serving, keeper.readiness, parts.clock)
@@ -108,14 +121,23 @@ def build_app(
         ]
     )
     app.cleanup_ctx.append(_for_life(keeper.running))
+    app.cleanup_ctx.append(_for_life(experiments.running))
     if parts.queue is not None:
         _watch(parts.queue, metrics)
         app.cleanup_ctx.append(_in_background(Drainer(parts.queue, parts.database).run))
+        app.cleanup_ctx.append(_in_background(Shipper(parts.queue, store).run))
     if figures is not None:
         app.cleanup_ctx.append(_in_background(figures.run))
     retention = Retention(parts.database, settings.prediction_retention_days, parts.clock)
     app.cleanup_ctx.append(_in_background(retention.run))
     return app
+
+
+def standing_experiment(settings: Settings) -> Experiment:
+    """The experiment that there is when nobody has made one."""
+    return default_experiment(
+        settings.default_experiment_id, settings.control_variant, settings.default_experiment_status
+    )
 
 
 def _watch(queue: DurableQueue, metrics: Metrics) -> None:

@@ -245,7 +245,11 @@ ROUTES: tuple[Route, ...] = (
                 "recommendations": [_RECOMMENDATION],
                 "model_version": "20261122T020000Z",
                 "variant": "collaborative_filtering",
-                "ab_experiment": "rec_algorithm_v1",
+                "ab_experiment": {
+                    "experiment_id": "rec_algorithm_v1",
+                    "variant": "collaborative_filtering",
+                    "map_version": 1,
+                },
                 "notice": None,
                 "latency_ms": 0.31,
             },

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from service.app import Collaborators, build_app
 from service.database import open_configured_database
+from service.experiments.stores.opening import open_experiment_store
 from service.memory import settle_memory
 from service.models import ModelRegistry
 from service.settings import Settings
@@ -48,7 +49,9 @@ async def _serve_one(settings: Settings, worker: int | None) -> None:
     registry = ModelRegistry(settings.models_directory)
     queue = await _open_queue(settings)
     snapshot = SnapshotFile(settings.craic_home / "snapshot.db") if settings.uses_mysql else None
-    app = build_app(settings, Collaborators(database, registry, queue, snapshot, time.time), worker)
+    experiments = await open_experiment_store(settings)
+    parts = Collaborators(database, registry, queue, snapshot, time.time, experiments)
+    app = build_app(settings, parts, worker)
     runner = web.AppRunner(
         app,
         access_log=None,
@@ -66,6 +69,8 @@ async def _serve_one(settings: Settings, worker: int | None) -> None:
         await runner.cleanup()
         if queue is not None:
             await queue.close()
+        if experiments is not None:
+            await experiments.close()
         await database.close()
 
 

@@ -7,11 +7,13 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 from urllib.parse import urlsplit
 
 #: As `core.kernels.workspace.MOST_ANSWERS`, which is not imported here: settings are read before numba may be.
 LONGEST_ANSWER = 255
+
+_TRUTHS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
 class SettingsError(ValueError):
@@ -55,6 +57,18 @@ def _number(low: float, high: float) -> Callable[[str], float]:
 def _name(raw: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_.-]{1,50}", raw.strip()):
         raise _ExpectedError("a name of at most 50 letters, digits, '_', '.' and '-'")
+    return raw.strip()
+
+
+def _truth(raw: str) -> bool:
+    if raw.strip().lower() not in _TRUTHS:
+        raise _ExpectedError("true or false")
+    return _TRUTHS[raw.strip().lower()]
+
+
+def _draft_or_running(raw: str) -> str:
+    if raw.strip() not in ("draft", "running"):
+        raise _ExpectedError("draft or running")
     return raw.strip()
 
 
@@ -115,6 +129,16 @@ class Settings:
     max_recommendation_count: Annotated[int, _whole(1, LONGEST_ANSWER)] = 100
     default_variant: Annotated[str, _name] = "collaborative_filtering"
     default_experiment_id: Annotated[str, _name] = "rec_algorithm_v1"
+    default_experiment_status: Annotated[Literal["draft", "running"], _draft_or_running] = "draft"
+    control_variant: Annotated[str, _name] = "control"
+
+    # DynamoDB, for experiments; without a key, or with USE_LOCAL_DYNAMODB, they are kept in this service's database
+    use_local_dynamodb: Annotated[bool | None, _truth] = None
+    aws_region: Annotated[str, _text] = "eu-west-1"
+    aws_access_key_id: Annotated[str | None, _secret] = field(default=None, repr=False)
+    aws_secret_access_key: Annotated[str | None, _secret] = field(default=None, repr=False)
+    dynamodb_table_experiments: Annotated[str, _text] = "whatsthecraic-experiments"
+    dynamodb_table_assignments: Annotated[str, _text] = "whatsthecraic-ab-assignments"
 
     jwt_secret: Annotated[str | None, _secret] = field(default=None, repr=False)
     jwt_leeway_seconds: Annotated[int, _whole(0, 3_600)] = 30
@@ -132,6 +156,13 @@ class Settings:
     @property
     def uses_mysql(self) -> bool:
         return self.db_host is not None
+
+    @property
+    def uses_dynamodb(self) -> bool:
+        """Whether experiments are in DynamoDB: with AWS's key, or when told so, with whatever the machine's role is."""
+        if self.use_local_dynamodb is None:
+            return self.aws_access_key_id is not None
+        return not self.use_local_dynamodb
 
     @property
     def sqlite_file(self) -> Path:

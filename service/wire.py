@@ -81,7 +81,11 @@ def _split(source: TasteList) -> Iterator[str]:
 
 
 class RecommendationRequest(Struct, forbid_unknown_fields=True):
-    """Whom to recommend to, and what to leave out. A ``limit`` above the maximum is served the maximum."""
+    """Whom to recommend to, and what to leave out. A ``limit`` above the maximum is served the maximum.
+
+    A ``variant`` that is named makes it a test, and ``internal`` says that nobody will look at the answer (a preview, a
+    monitor): neither counts in an experiment.
+    """
 
     user_id: Id | None = None
     city: ShortText | None = None
@@ -89,6 +93,7 @@ class RecommendationRequest(Struct, forbid_unknown_fields=True):
     context: TasteSignals | None = None
     variant: ShortText | None = None
     exclude_event_ids: list[Id] = []
+    internal: bool = False
 
     def __post_init__(self) -> None:
         self.user_id = _as_text(self.user_id)

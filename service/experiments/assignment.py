@@ -43,27 +43,22 @@ def _utf16_units(text: str) -> Iterable[int]:
     return (low | high << 8 for low, high in zip(raw[::2], raw[1::2], strict=True))
 
 
-class Shown(Struct, frozen=True):
-    """One variant that an answer shows, and by which version of the map."""
-
-    experiment_id: str
-    variant: str
-    map_version: int
-
-
 class Choice(Struct, frozen=True):
     """What the experiments say about an answer: its arm and limit, None where they leave it alone.
 
-    `told` is what the answer says of it, as JSON.
+    `counted` are the experiments it counts in, each with its variant and the version of its map. `experiment_id` and
+    `variant` are of the one that chose the arm, or else of the first, and `told` is what the answer says of it, JSON.
     """
 
     arm: str | None
     limit: int | None
-    shown: tuple[Shown, ...]
+    counted: tuple[tuple[str, str, int], ...]
+    experiment_id: str | None
+    variant: str | None
     told: bytes
 
 
-NO_CHOICE = Choice(None, None, (), b"null")
+NO_CHOICE = Choice(None, None, (), None, None, b"null")
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,24 +140,23 @@ def _combined(drawn: list[Draw]) -> Choice:
     if not drawn:
         return NO_CHOICE
     variants = [draw.running.revision.experiment.variants[draw.place] for draw in drawn]
-    shown = tuple(
+    counted = tuple(
         [
-            Shown(draw.running.revision.experiment_id, variant.variant_id, draw.running.revision.map_version)
+            (draw.running.revision.experiment_id, variant.variant_id, draw.running.revision.map_version)
             for draw, variant in zip(drawn, variants, strict=True)
         ]
     )
     arms = [variant.arm for variant in variants if variant.arm is not None]
     limits = [variant.settings.limit for variant in variants if variant.settings.limit is not None]
-    # Clients know of one experiment: the one that chose the arm, where there is one.
+    # Clients know of one experiment.
     first = next((place for place, variant in enumerate(variants) if variant.arm is not None), 0)
-    told = {
-        "experiment_id": shown[first].experiment_id,
-        "variant": shown[first].variant,
-        "map_version": shown[first].map_version,
-    }
+    experiment_id, variant_id, map_version = counted[first]
+    told = {"experiment_id": experiment_id, "variant": variant_id, "map_version": map_version}
     return Choice(
         arm=arms[0] if arms else None,
         limit=limits[0] if limits else None,
-        shown=shown,
+        counted=counted,
+        experiment_id=experiment_id,
+        variant=variant_id,
         told=orjson.dumps(told),
     )

@@ -4,7 +4,7 @@ A definition is never edited: a change makes another one, which `service.experim
 version.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -136,18 +136,23 @@ def _check_variants(variants: Sequence[Variant], arms: Collection[str]) -> None:
             raise DefinitionError(f"variants: expected {what} in all of them or in none")
 
 
-def default_experiment(experiment_id: str, control: str) -> Experiment:
-    """The site's standing experiment, in equal parts; `control` is the variant that stands for popularity."""
-    names = {
-        control: ("control", "Popularity"),
-        "collaborative_filtering": ("collaborative_filtering", "People with the same taste"),
-        "content_based": ("content_based", "Genres and artists"),
-        "hybrid": ("hybrid", "All of them, blended"),
-    }
+#: The arms of the site's standing experiment, and what they are called there.
+ARMS_OF_CONTRACT: Mapping[str, str] = {
+    "control": "Popularity",
+    "collaborative_filtering": "People with the same taste",
+    "content_based": "Genres and artists",
+    "hybrid": "All of them, blended",
+}
+
+
+def default_experiment(experiment_id: str, control: str, status: Status = "draft") -> Experiment:
+    """The site's standing experiment, in equal parts; `control` is the name of the variant that is popularity."""
+    ids = {arm: control if arm == "control" else arm for arm in ARMS_OF_CONTRACT}
     return Experiment(
         experiment_id=experiment_id,
         name="Recommendation Algorithm Test",
         description="Which way to recommend leads to more clicks and saves",
-        variants=tuple([Variant(variant_id, 0.25, arm, name) for variant_id, (arm, name) in names.items()]),
+        variants=tuple([Variant(ids[arm], 0.25, arm, name) for arm, name in ARMS_OF_CONTRACT.items()]),
         control=control,
+        status=status,
     )

@@ -27,12 +27,13 @@ _CHANGEABLE = frozenset(
 
 
 class Revision(Struct, frozen=True):
-    """One version of an experiment. `changed_at` and `effective_at` in seconds since 1970.
+    """One version of an experiment. Times are seconds since 1970; the experiment was made at `created_at`.
 
     `map_version` counts the maps of buckets, whose owners are `runs` (`service.experiments.buckets`).
     """
 
     version: int
+    created_at: float
     changed_at: float
     effective_at: float
     what: str
@@ -68,7 +69,7 @@ def created(experiment: Experiment, arms: Collection[str], now: float) -> Revisi
         raise DefinitionError("status: expected draft or running for a new experiment")
     check(experiment, arms)
     buckets = BucketMap.first(experiment.weights)
-    return Revision(1, now, now, "created", experiment, buckets.version, buckets.runs())
+    return Revision(1, now, now, now, "created", experiment, buckets.version, buckets.runs())
 
 
 def moved_to(before: Revision, status: Status, arms: Collection[str], now: float) -> Revision:
@@ -121,7 +122,8 @@ def changed(
     version = before.version + 1
     # Never before the change that it is built upon.
     effective_at = max(effective_at, before.effective_at)
-    return Revision(version, now, effective_at, what, experiment, buckets.version, buckets.runs())
+    made = before.created_at
+    return Revision(version, made, now, effective_at, what, experiment, buckets.version, buckets.runs())
 
 
 def _check_change(old: Experiment, new: Experiment) -> None:

@@ -15,13 +15,18 @@ from service.recommending.encoding import Encoder, Envelope, encode_answer
 
 
 class Question(Struct, frozen=True):
-    """What was asked, checked and completed."""
+    """What was asked, checked and completed.
+
+    `arm` makes the answer; None when it is called as the variant is. `experiment` is what the answer says of one, JSON.
+    """
 
     user_id: str | None
     city: str | None
     limit: int
     variant: str
     exclude_event_ids: tuple[str, ...] = ()
+    arm: str | None = None
+    experiment: bytes = b"null"
 
 
 class Reply(Struct, frozen=True):
@@ -32,6 +37,7 @@ class Reply(Struct, frozen=True):
     events: list[int]  #: indices, in the order shown
     n_personal: int
     latency_ms: float
+    n_liked: int  #: events of the profile
 
 
 def answer_question(
@@ -40,12 +46,14 @@ def answer_question(
     """Answer from `state` at `now` (unix seconds); `started` is the perf_counter reading of the request's start."""
     profile = state.profile(question.user_id, question.exclude_event_ids)
     candidates, city, notice = _candidates(state, question.city, now)
-    ranking = ARMS[question.variant](state, profile, candidates, question.limit)
+    ranking = ARMS[question.arm or question.variant](state, profile, candidates, question.limit)
     items = encoder.items(ranking, profile.events, state.catalogue.cards, state.live.event_masses, city)
-    envelope = Envelope(recommendation_id, question.user_id, state.version, question.variant, None, notice)
+    envelope = Envelope(
+        recommendation_id, question.user_id, state.version, question.variant, question.experiment, notice
+    )
     latency_ms = (perf_counter() - started) * 1000.0
     body = encode_answer(envelope, items, latency_ms)
-    return Reply(recommendation_id, body, ranking.events, ranking.n_personal, latency_ms)
+    return Reply(recommendation_id, body, ranking.events, ranking.n_personal, latency_ms, profile.events.size)
 
 
 def _candidates(state: LiveState, city: str | None, now: float) -> tuple[Candidates, str | None, str | None]:

@@ -255,7 +255,7 @@ class Envelope(NamedTuple):
     user_id: str | None
     model_version: str
     variant: str
-    experiment_id: str | None
+    experiment: bytes  #: JSON, encoded already
     notice: str | None
 
 
@@ -296,7 +296,7 @@ def encode_answer(envelope: Envelope, items: bytes, latency_ms: float) -> bytes:
         items,
         json_text(envelope.model_version),
         json_text(envelope.variant),
-        orjson.dumps(envelope.experiment_id),
+        envelope.experiment,
         orjson.dumps(envelope.notice),
         latency_ms,
     )

@@ -6,6 +6,8 @@ from time import perf_counter
 from aiohttp import web
 
 from service.errors import BadRequestError
+from service.experiments.assignment import NO_CHOICE, Choice
+from service.experiments.live import LiveExperiments
 from service.identity import Credentials, subject_of
 from service.live.state import LiveState
 from service.metrics import Metrics
@@ -31,6 +33,7 @@ class RecommendationRoutes:
         credentials: Credentials,
         metrics: Metrics,
         queue: DurableQueue | None,
+        experiments: LiveExperiments,
         clock: Callable[[], float],
     ) -> None:
         if settings.default_variant not in ARMS:
@@ -43,6 +46,7 @@ class RecommendationRoutes:
         self._credentials = credentials
         self._metrics = metrics
         self._queue = queue
+        self._experiments = experiments
         self._clock = clock
         self._encoder = Encoder()
         self._ids = RecommendationIds()
@@ -52,17 +56,23 @@ class RecommendationRoutes:
         started = perf_counter()
         body = decode(RecommendationRequest, await read_body(request))
         identity = subject_of(request.headers, body.user_id, self._credentials)
+        now = self._clock()
+        choice = await self._choice(body, identity.user_id, now)
         state = self._serving.state
+        variant = self._variant(body.variant)
         question = Question(
             user_id=identity.user_id,
             city=body.city,
-            limit=self._limit(body.limit),
-            variant=self._variant(body.variant),
+            limit=self._limit(body.limit or choice.limit),
+            variant=choice.variant or variant,
             exclude_event_ids=tuple(body.exclude_event_ids),
+            arm=choice.arm or variant,
+            experiment=choice.told,
         )
-        now = self._clock()
         reply = answer_question(state, self._encoder, question, self._ids.new(now), now, started)
-        self._expose(state, question, reply, now, is_exposure=body.variant is None)
+        is_delivered = request.transport is not None and not request.transport.is_closing()
+        is_exposure = body.variant is None and not body.internal and is_delivered
+        self._expose(state, question, choice, reply, now, is_exposure)
         self._serving.count(reply.latency_ms)
         self._metrics.count_answer(state.version, question.variant)
         personal, filled = reply.n_personal, len(reply.events) - reply.n_personal
@@ -74,12 +84,26 @@ class RecommendationRoutes:
             self._metrics.count_recommended(state.version, question.variant, "popularity", filled)
         return web.Response(body=reply.body, content_type="application/json")
 
+    async def _choice(self, body: RecommendationRequest, user_id: str | None, now: float) -> Choice:
+        """What experiments say about this answer. It waits only for people whose bucket has moved."""
+        if body.variant is not None or user_id is None:
+            return NO_CHOICE
+        at_once = self._experiments.choose_at_once(user_id, now)
+        return at_once if at_once is not None else await self._experiments.choose(user_id, now)
+
     def _expose(
-        self, state: LiveState, question: Question, reply: Reply, now: float, *, is_exposure: bool
+        self,
+        state: LiveState,
+        question: Question,
+        choice: Choice,
+        reply: Reply,
+        now: float,
+        is_exposure: bool,
     ) -> None:
         """Hand over who was shown what; it is stored in batches, after the answer.
 
-        An answer of a variant that the caller named is a test, not an exposure.
+        An answer of a variant that the caller named is a test, not an exposure, and neither is one that is for nobody,
+        or whose asker has left before it was ready.
         """
         if self._queue is None:
             return
@@ -88,13 +112,15 @@ class RecommendationRoutes:
             user_id=question.user_id,
             model_version=state.version,
             variant=question.variant,
-            arm=question.variant,
+            arm=question.arm or question.variant,
             city=question.city,
             event_ids=tuple(map(state.event_ids.__getitem__, reply.events)),
             latency_ms=reply.latency_ms,
-            experiment_id=None,
+            experiment_id=choice.experiment_id,
             is_exposure=is_exposure,
             created_at=now,
+            experiments=choice.counted if is_exposure else (),
+            pre_activity=reply.n_liked,
         )
         self._queue.put_exposures([exposure])
 

@@ -123,7 +123,6 @@ def test_variables_of_later_or_other_services_are_left_alone():
             "AWS_REGION": "eu-west-1",
             "AWS_ACCESS_KEY_ID": "",
             "REDIS_PORT": "not a port",
-            "USE_LOCAL_DYNAMODB": "maybe",
             "ENVIRONMENT": "production",
             "PATH": "/usr/bin",
         }
@@ -139,3 +138,26 @@ def test_secrets_appear_in_no_representation():
 
     assert "hush" not in repr(settings) + str(settings)
     assert settings.api_key == "hush-two"
+
+
+@pytest.mark.parametrize(
+    ("env", "expected"),
+    [
+        ({}, False),
+        ({"AWS_REGION": "eu-west-1"}, False),
+        ({"AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "s"}, True),
+        ({"AWS_ACCESS_KEY_ID": "AKIA", "USE_LOCAL_DYNAMODB": "true"}, False),
+        ({"USE_LOCAL_DYNAMODB": "false"}, True),
+    ],
+)
+def test_experiments_are_in_dynamodb_where_aws_is_configured(env, expected):
+    assert Settings.from_environment(env).uses_dynamodb is expected
+
+
+@pytest.mark.parametrize(
+    ("variable", "expected"),
+    [("USE_LOCAL_DYNAMODB", "true or false"), ("DEFAULT_EXPERIMENT_STATUS", "draft or running")],
+)
+def test_a_choice_that_is_none_is_refused_with_what_may_be_chosen(variable, expected):
+    with pytest.raises(SettingsError, match=f"{variable}: expected {expected}, got 'maybe'"):
+        Settings.from_environment({variable: "maybe"})

@@ -148,7 +148,7 @@ def encoder() -> Encoder:
 
 
 def whole(items: bytes, **values: Any) -> bytes:
-    envelope = Envelope("0" * 32, "ann", "20270115T080000Z", "control", None, None)._replace(**values)
+    envelope = Envelope("0" * 32, "ann", "20270115T080000Z", "control", b"null", None)._replace(**values)
     return encode_answer(envelope, items, 0.25)
 
 
