@@ -12,8 +12,11 @@ from aiohttp import web
 
 from service.cors import cors_middleware
 from service.docs_page import docs_routes
-from service.errors import ConflictError, UnavailableError, error_middleware
+from service.errors import BadRequestError, ConflictError, NotFoundError, UnavailableError, error_middleware
+from service.experiments.admin import ExperimentAdmin
+from service.experiments.counted import counted_results
 from service.experiments.definition import Experiment, default_experiment
+from service.experiments.errors import DefinitionError, TransitionError, UnknownExperimentError
 from service.experiments.live import LiveExperiments
 from service.experiments.shipping import Shipper
 from service.experiments.stores import ExperimentStore
@@ -24,7 +27,9 @@ from service.live.retention import Retention
 from service.metrics import Metrics, metrics_handler, metrics_middleware
 from service.models import ModelRegistry
 from service.openapi import ROUTES, build_openapi
+from service.openapi_experiments import EXPERIMENT_ROUTES
 from service.recommending.arms import ARMS
+from service.routes.experiments import ExperimentRoutes, StoreAwayError
 from service.routes.feedback import FeedbackRoutes
 from service.routes.operation import OperationRoutes
 from service.routes.people import PeopleRoutes
@@ -33,6 +38,7 @@ from service.serving import Serving
 from service.settings import Settings
 from service.storage.database import Database
 from service.storage.draining import Drainer
+from service.storage.errors import StorageUnavailable
 from service.storage.queue import DurableQueue
 from service.storage.queue_entries import KeyReusedError, QueueFullError, QueueUnavailableError
 from service.storage.snapshot import SnapshotFile
@@ -85,6 +91,8 @@ def build_app(
     recommendations = RecommendationRoutes(
         serving, settings, credentials, metrics, parts.queue, experiments, parts.clock
     )
+    admin = ExperimentAdmin(store, ARMS, parts.clock)
+    trials = ExperimentRoutes(store, admin, experiments, counted_results, credentials)
     feedback = FeedbackRoutes(parts.queue, keeper, credentials, metrics, parts.clock)
     people = PeopleRoutes(parts.database, parts.queue, keeper, credentials, parts.clock)
     operation = OperationRoutes(serving, keeper.readiness, parts.clock)
@@ -101,6 +109,10 @@ def build_app(
                     KeyReusedError: ConflictError,
                     QueueFullError: UnavailableError,
                     QueueUnavailableError: UnavailableError,
+                    DefinitionError: BadRequestError,
+                    UnknownExperimentError: NotFoundError,
+                    TransitionError: ConflictError,
+                    StorageUnavailable: StoreAwayError,
                 }
             ),
         ],
@@ -112,12 +124,15 @@ def build_app(
             web.post("/v1/feedback", feedback.record),
             web.post("/v1/feedback/batch", feedback.record_batch),
             web.get("/v1/model/info", operation.model_info),
+            *_experiment_routes(trials),
             web.get("/v1/users/{user_id}/data", people.export),
             web.delete("/v1/users/{user_id}", people.erase),
             web.get("/health", operation.health),
             web.get("/ready", operation.ready),
             web.get("/metrics", metrics_handler(metrics.render if figures is None else figures.render_all)),
-            *docs_routes(build_openapi(ROUTES, distribution_version("whatsthecraic-ml"))),
+            *docs_routes(
+                build_openapi((*ROUTES, *EXPERIMENT_ROUTES), distribution_version("whatsthecraic-ml"))
+            ),
         ]
     )
     app.cleanup_ctx.append(_for_life(keeper.running))
@@ -138,6 +153,21 @@ def standing_experiment(settings: Settings) -> Experiment:
     return default_experiment(
         settings.default_experiment_id, settings.control_variant, settings.default_experiment_status
     )
+
+
+def _experiment_routes(routes: ExperimentRoutes) -> list[web.RouteDef]:
+    one = "/v1/experiments/{experiment_id}"
+    return [
+        web.get("/v1/experiments", routes.list_all),
+        web.post("/v1/experiments", routes.create),
+        web.get(one, routes.show),
+        web.patch(one, routes.change),
+        web.post(f"{one}/start", routes.start),
+        web.post(f"{one}/pause", routes.pause),
+        web.post(f"{one}/complete", routes.complete),
+        web.get(f"{one}/results", routes.results),
+        web.get(f"{one}/export", routes.export),
+    ]
 
 
 def _watch(queue: DurableQueue, metrics: Metrics) -> None:

@@ -61,7 +61,7 @@ class Route:
     ``also_with``. ``errors`` are the statuses that come with an ErrorAnswer.
     """
 
-    method: Literal["GET", "POST", "DELETE"]
+    method: Literal["GET", "POST", "PATCH", "DELETE"]
     path: str
     summary: str
     answer: Body | str
