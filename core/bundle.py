@@ -73,6 +73,12 @@ def write_bundle(directory: Path, arrays: Mapping[str, NDArray[Any]], facts: Map
     _fsync(directory.parent)
 
 
+def read_facts(directory: Path) -> Mapping[str, Any]:
+    """What a bundle's manifest says of it, without looking at the arrays. Raises BundleError as `open_bundle`."""
+    facts = _read_manifest(directory)["facts"]
+    return MappingProxyType(facts)
+
+
 def open_bundle(directory: Path, copy_on_write: Collection[str] = ()) -> Bundle:
     """Verify every file of a bundle and map its arrays.
 

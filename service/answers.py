@@ -135,6 +135,32 @@ class ModelInfoAnswer(Struct):
     avg_latency_ms: float
 
 
+class ModelVersionAnswer(Struct):
+    """A model on disk; `problem` says why its manifest cannot be trusted, and the rest is not known then."""
+
+    model_version: str
+    trained_at: str | None = None
+    training_samples: int | None = None
+    validation_metrics: dict[str, float] | None = None
+    problem: str | None = None
+
+
+class ModelVersionsAnswer(Struct):
+    """The models on disk, the newest first: the one that is published, and the one that this process serves with."""
+
+    published: str | None
+    serving: str | None
+    versions: list[ModelVersionAnswer]
+
+
+class ModelRolledBackAnswer(Struct):
+    """An earlier model is published again; every process takes it over within seconds."""
+
+    status: Literal["success"]
+    model_version: str
+    replaced: str | None
+
+
 class HealthAnswer(Struct):
     """The process is alive; this says nothing of whether it should get traffic."""
 

@@ -31,6 +31,7 @@ from service.openapi_experiments import EXPERIMENT_ROUTES
 from service.recommending.arms import ARMS
 from service.routes.experiments import ExperimentRoutes, StoreAwayError
 from service.routes.feedback import FeedbackRoutes
+from service.routes.models import ModelRoutes
 from service.routes.operation import OperationRoutes
 from service.routes.people import PeopleRoutes
 from service.routes.recommendations import RecommendationRoutes
@@ -96,6 +97,7 @@ def build_app(
     feedback = FeedbackRoutes(parts.queue, keeper, credentials, metrics, parts.clock)
     people = PeopleRoutes(parts.database, parts.queue, keeper, credentials, parts.clock)
     operation = OperationRoutes(serving, keeper.readiness, parts.clock)
+    models = ModelRoutes(serving, parts.registry, parts.database, keeper, credentials, parts.clock)
     figures = None
     if worker is not None:
         figures = WorkerFigures(settings.craic_home / "metrics", worker, metrics.render)
@@ -124,6 +126,8 @@ def build_app(
             web.post("/v1/feedback", feedback.record),
             web.post("/v1/feedback/batch", feedback.record_batch),
             web.get("/v1/model/info", operation.model_info),
+            web.get("/v1/model/versions", models.versions),
+            web.post("/v1/model/rollback", models.roll_back),
             *_experiment_routes(trials),
             web.get("/v1/users/{user_id}/data", people.export),
             web.delete("/v1/users/{user_id}", people.erase),

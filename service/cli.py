@@ -100,6 +100,32 @@ def serve(workers: int, worker: int | None) -> None:
     _serve(_settings(), workers, worker)
 
 
+@main.group(invoke_without_command=True)
+@click.pass_context
+def models(context: click.Context) -> None:
+    """List the models on disk, the newest first; `craic models rollback` goes back to an earlier one."""
+    if context.invoked_subcommand is None:
+        _list_models(_settings())
+
+
+@models.command()
+@click.argument("version", required=False)
+def rollback(version: str | None) -> None:
+    """Publish an earlier model again: VERSION, or the one before the current one.
+
+    A running service takes it over within seconds. Exit codes: 0 published, 1 nothing changed.
+    """
+    from core.bundle import BundleError
+    from service.models import ModelRegistry, NoModelError
+
+    try:
+        published = ModelRegistry(_settings().models_directory).roll_back(version)
+    except (NoModelError, BundleError) as error:
+        click.echo(f"Nothing changed: {error}", err=True)
+        sys.exit(FAILED)
+    click.echo(f"{published} is published")
+
+
 @main.command()
 def migrate() -> None:
     """Create and update this service's tables in the database. May be run any number of times.
@@ -132,6 +158,26 @@ def demo(events: Path | None, interactions: Path | None) -> None:
         f"or open http://localhost:{settings.service_port}/docs\n"
     )
     _serve(settings, workers=1)
+
+
+def _list_models(settings: Settings) -> None:
+    """One line a model: its version, whether it is the published one, and what its manifest says."""
+    from core.bundle import BundleError
+    from service.models import ModelRegistry
+
+    registry = ModelRegistry(settings.models_directory)
+    current = registry.current()
+    for version in reversed(registry.versions()):
+        try:
+            facts = registry.facts(version)
+            measures = facts["validation_metrics"]
+            ndcg = f"{measures['ndcg_at_10']:.4f}" if measures else "not measured"
+            told = f"{facts['training_samples']:>12,} interactions   NDCG@10 {ndcg}"
+        except BundleError as error:
+            told = str(error)
+        click.echo(f"{'*' if version == current else ' '} {version}  {told}")
+    if current is None:
+        click.echo("No model is published; train one with: craic train", err=True)
 
 
 async def _prepare_demo(

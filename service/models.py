@@ -8,11 +8,12 @@ The pointer is replaced by a rename, so a reader finds the old version or the ne
 
 import os
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.bundle import BundleError, open_bundle
+from core.bundle import BundleError, open_bundle, read_facts
 from core.model import COPY_ON_WRITE, Model, model_from
 
 _VERSION = re.compile(r"[0-9]{8}T[0-9]{6}Z(-[0-9]+)?")
@@ -67,6 +68,41 @@ class ModelRegistry:
             os.fsync(file.fileno())
         fresh.replace(self.directory / "current")
         _sync_directory(self.directory)
+
+    def facts(self, version: str) -> dict[str, Any]:
+        """What the manifest of a version says. Raises BundleError when that cannot be trusted."""
+        return dict(read_facts(self.path(version)))
+
+    def roll_back(self, version: str | None = None) -> str:
+        """Publish an earlier version again, by default the one before the current one; returns which.
+
+        Raises NoModelError when there is none, BundleError when it cannot be trusted; the current one serves on then.
+        """
+        if version is None:
+            version = self._before_current()
+        elif version not in self.versions():
+            raise NoModelError(f"there is no model {version} in {self.directory}")
+        self.load(version)
+        self.publish(version)
+        return version
+
+    def prune(self, keep: int) -> list[str]:
+        """Delete the oldest versions but for `keep` ≥ 2 and the current one; returns which."""
+        current = self.current()
+        old = [version for version in self.versions()[:-keep] if version != current]
+        for version in old:
+            # Renamed first: a version is there whole or not at all, also when this is cut short.
+            doomed = self.directory / f".deleted-{version}"
+            self.path(version).rename(doomed)
+            shutil.rmtree(doomed)
+        return old
+
+    def _before_current(self) -> str:
+        current = self.current()
+        earlier = [one for one in self.versions() if current is not None and _age(one) < _age(current)]
+        if not earlier:
+            raise NoModelError(f"there is no model before {current} in {self.directory}")
+        return earlier[-1]
 
     def load(self, version: str | None = None) -> tuple[Model, dict[str, Any]]:
         """A verified model, the current one by default, with the facts of its manifest.

@@ -305,6 +305,44 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         "GET",
+        "/v1/model/versions",
+        "The models on disk, the newest first",
+        answer=Body(
+            answers.ModelVersionsAnswer,
+            {
+                "published": "20261122T020000Z",
+                "serving": "20261122T020000Z",
+                "versions": [
+                    {
+                        "model_version": "20261122T020000Z",
+                        "trained_at": "2026-11-22T02:00:00Z",
+                        "training_samples": 58_213,
+                        "validation_metrics": {"ndcg_at_10": 0.17},
+                        "problem": None,
+                    }
+                ],
+            },
+        ),
+        errors=(500,),
+    ),
+    Route(
+        "POST",
+        "/v1/model/rollback",
+        "Publish an earlier model again",
+        request=Body(wire.RollbackRequest, {"model_version": "20261121T020000Z"}),
+        answer=Body(
+            answers.ModelRolledBackAnswer,
+            {
+                "status": "success",
+                "model_version": "20261121T020000Z",
+                "replaced": "20261122T020000Z",
+            },
+        ),
+        errors=(400, 401, 403, 404, 409, 413, 500),
+        access="required",
+    ),
+    Route(
+        "GET",
         "/v1/users/{user_id}/data",
         "Everything that this service owns about a person",
         tag="people",

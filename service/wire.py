@@ -101,6 +101,12 @@ class RecommendationRequest(Struct, forbid_unknown_fields=True):
         self.exclude_event_ids = [str(event_id) for event_id in self.exclude_event_ids]
 
 
+class RollbackRequest(Struct, forbid_unknown_fields=True):
+    """The body of POST /v1/model/rollback: to which version, by default to the one before the current one."""
+
+    model_version: ShortText | None = None
+
+
 class FeedbackContext(Struct):
     """Where an action happened. Other keys are allowed, and kept."""
 

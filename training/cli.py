@@ -80,6 +80,7 @@ async def _train(settings: Settings, seed: int) -> TrainingReport:
             utc_now(),
             settings.min_training_samples,
             seed,
+            settings.keep_models,
             progress=lambda step: click.echo(f"{step} …", err=True),
         )
     finally:

@@ -1,5 +1,6 @@
 """A training from end to end: snapshot, fit, validate, bundle, pointer. A failure anywhere leaves the old model."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -11,12 +12,22 @@ from core.interactions import BuildReport
 from core.model import Model, ModelSettings
 from service.models import ModelRegistry
 from service.storage.database import Database
+from service.storage.errors import StorageError
+from service.storage.queries.models import ModelVersion, activate_model, insert_model
 from training.fitting import fit_model
 from training.snapshot import Snapshot, take_snapshot
 from training.validation import Validation, validate
 
 #: The arm whose measures stand for the model where the API has room for one.
 HEADLINE_ARM = "collaborative_filtering"
+
+
+#: What model_versions calls a model: it holds all arms.
+MODEL_TYPE = "all arms"
+#: Models kept on disk, the new one included, so that there is one to go back to.
+KEPT_MODELS = 5
+
+logger = logging.getLogger(__name__)
 
 
 class TrainingRefusedError(Exception):
@@ -46,9 +57,10 @@ async def train(
     now: datetime,
     min_samples: int,
     seed: int = 0,
+    keep_models: int = KEPT_MODELS,
     progress: Callable[[str], None] = lambda _: None,
 ) -> TrainingReport:
-    """Train on everything up to `now` and publish the model.
+    """Train on everything up to `now` and publish the model; of the older ones keep the last `keep_models`.
 
     Raises TrainingRefusedError for fewer than `min_samples` usable interactions, StorageUnavailable when the
     database is away, OSError when the disk fails; nothing is published then.
@@ -79,7 +91,20 @@ async def train(
     model = replace(model, saved=snapshot.saved, hidden=snapshot.hidden)
     write_bundle(registry.path(version), model.arrays(), _facts(model, snapshot, report))
     registry.publish(version)
+    registry.prune(keep_models)
+    await _record(database, report, int(snapshot.cutoff))
     return report
+
+
+async def _record(database: Database, report: TrainingReport, trained_at: int) -> None:
+    """Put the model on record in the site's table, for those who look there: what serves is the pointer on disk."""
+    measures = report.validation_metrics
+    row = ModelVersion(report.version, MODEL_TYPE, report.training_samples, measures, trained_at)
+    try:
+        await insert_model(database, row)
+        await activate_model(database, report.version, trained_at)
+    except StorageError as error:
+        logger.warning("%s serves, but model_versions does not say so: %s", report.version, error)
 
 
 def _facts(model: Model, snapshot: Snapshot, report: TrainingReport) -> dict[str, Any]:

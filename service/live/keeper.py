@@ -5,7 +5,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from core.bundle import BundleError
 from service.answers import ReadyAnswer
@@ -64,6 +64,7 @@ class Keeper:
         self._refused: tuple[str, Exception] | None = None  #: a version that was tried and not taken, and why
         self._current_at: float | None = None  #: time.monotonic() when the database last told everything
         self._problems: dict[str, str] = {}
+        self._model_news = asyncio.Event()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -73,11 +74,11 @@ class Keeper:
         """
         await self._step("model", self._take_over_model)
         following = [
-            asyncio.create_task(self._repeat(what, work))
-            for what, work in (
-                ("model", self._take_over_model),
-                ("queue", self._follow_queue),
-                ("database", self._follow_site),
+            asyncio.create_task(self._repeat(what, work, news))
+            for what, work, news in (
+                ("model", self._take_over_model, self._model_news),
+                ("queue", self._follow_queue, None),
+                ("database", self._follow_site, None),
             )
         ]
         try:
@@ -99,6 +100,11 @@ class Keeper:
             follower.forget(user_id, until)
         await self._last_known.erase_user(user_id)
 
+    def look_now(self) -> None:
+        """Look for another model without waiting for the next time, because one was just published."""
+        self._refused = None
+        self._model_news.set()
+
     def readiness(self) -> ReadyAnswer:
         """Whether this process should get traffic, and from what it serves."""
         state = self._serving.current
@@ -117,10 +123,17 @@ class Keeper:
     def _followers(self) -> list[Follower]:
         return [follower for follower in (self._follower, self._next) if follower is not None]
 
-    async def _repeat(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
+    async def _repeat(
+        self, what: str, work: Callable[[], Awaitable[None]], news: asyncio.Event | None
+    ) -> None:
+        """Do one thing again and again; `news` cuts the wait between two times short."""
+        news = news or asyncio.Event()
         while True:
+            news.clear()
             await self._step(what, work)
-            await asyncio.sleep(self._poll_seconds / 2)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._poll_seconds / 2):
+                    await news.wait()
 
     async def _step(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
         """Do one thing. A failure is told once, kept for /ready, and tried again the next time."""

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
 from pathlib import Path
@@ -18,8 +19,9 @@ import pytest
 from click.testing import CliRunner
 
 from service.cli import main
+from service.models import ModelRegistry
 from tests.servers import free_port
-from tests.sites import write_csv
+from tests.sites import a_model, write_csv, write_model
 
 ROOT = Path(__file__).parents[2]
 SOON = datetime.now(UTC) + timedelta(days=30)
@@ -312,3 +314,26 @@ def test_the_whole_help_names_every_command_and_a_first_site(run):
         for command in ("demo", "evaluate", "import", "migrate", "serve", "train")
     )
     assert "craic import --events events.csv --interactions interactions.csv" in printed
+
+
+def test_models_are_listed_and_gone_back_to(run, tmp_path):
+    models = tmp_path / "home" / "models"
+    registry = ModelRegistry(models)
+    for version in ("20270101T020000Z", "20270102T020000Z"):
+        write_model(registry, replace(a_model({"ann": ["rock"]}), version=version))
+    registry.publish("20270102T020000Z")
+
+    listed = run("models").stdout.splitlines()
+    assert [line[:18] for line in listed] == ["* 20270102T020000Z", "  20270101T020000Z"]
+
+    assert run("models", "rollback").stdout == "20270101T020000Z is published\n"
+    assert registry.current() == "20270101T020000Z"
+    again = run("models", "rollback")
+    assert again.exit_code == 1
+    assert "Nothing changed: there is no model before 20270101T020000Z" in again.output
+    assert run("models", "rollback", "20270102T020000Z").exit_code == 0
+    assert registry.current() == "20270102T020000Z"
+
+
+def test_before_the_first_training_no_model_is_listed(run):
+    assert run("models").output == "No model is published; train one with: craic train\n"

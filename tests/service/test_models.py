@@ -159,3 +159,52 @@ def test_parts_that_do_not_fit_together_are_refused_by_name(registry):
 
     with pytest.raises(BundleError, match=r"bundle 20270106T020000Z: popularity: expected float32\[2\]"):
         registry.load(broken.version)
+
+
+def test_going_back_publishes_the_version_before_the_current_one(registry):
+    registry.publish(NEW)
+
+    assert registry.roll_back() == OLD
+    assert registry.current() == OLD
+    with pytest.raises(NoModelError, match=f"there is no model before {OLD} in"):
+        registry.roll_back()
+
+
+def test_going_back_to_a_named_version_may_also_go_forward(registry):
+    registry.publish(OLD)
+
+    assert registry.roll_back(NEW) == NEW
+    with pytest.raises(NoModelError, match="there is no model elsewhere in"):
+        registry.roll_back("elsewhere")
+    assert registry.current() == NEW
+
+
+def test_going_back_to_a_damaged_model_changes_nothing(registry):
+    registry.publish(NEW)
+    (registry.path(OLD) / "popularity.npy").write_bytes(b"")
+
+    with pytest.raises(BundleError, match=OLD):
+        registry.roll_back()
+
+    assert registry.current() == NEW
+
+
+def test_of_old_models_the_last_few_and_the_current_one_are_kept(registry):
+    newer = [f"{NEW}-{number}" for number in range(2, 6)]
+    for version in newer:
+        write_model(registry, replace(MODEL, version=version))
+    registry.publish(OLD)
+
+    assert registry.prune(keep=2) == [NEW, *newer[:2]]
+
+    assert registry.versions() == [OLD, *newer[2:]]
+    assert sorted(path.name for path in registry.directory.iterdir()) == [OLD, *newer[2:], "current"]
+
+
+def test_the_facts_of_a_model_are_told_without_its_arrays(registry):
+    (registry.path(OLD) / "popularity.npy").unlink()
+
+    assert registry.facts(OLD)["version"] == OLD
+    (registry.path(OLD) / MANIFEST).write_text("{}")
+    with pytest.raises(BundleError, match=OLD):
+        registry.facts(OLD)

@@ -19,6 +19,8 @@ CONTRACT = {
     ("POST", "/v1/feedback"),
     ("POST", "/v1/feedback/batch"),
     ("GET", "/v1/model/info"),
+    ("GET", "/v1/model/versions"),
+    ("POST", "/v1/model/rollback"),
     ("GET", "/v1/users/{user_id}/data"),
     ("DELETE", "/v1/users/{user_id}"),
 }

@@ -1,0 +1,89 @@
+"""GET /v1/model/versions and POST /v1/model/rollback: which models are on disk, and going back to one of them."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from aiohttp import web
+
+from core.bundle import BundleError
+from service.answers import ModelRolledBackAnswer, ModelVersionAnswer, ModelVersionsAnswer
+from service.errors import ConflictError, NotFoundError
+from service.identity import Credentials, require_admin
+from service.live.event import iso
+from service.live.keeper import Keeper
+from service.models import ModelRegistry, NoModelError
+from service.routes.bodies import read_body
+from service.routes.json import json_answer
+from service.serving import Serving
+from service.storage.database import Database
+from service.storage.errors import StorageError
+from service.storage.queries.models import UnknownModelError, activate_model
+from service.wire import RollbackRequest, decode
+
+logger = logging.getLogger(__name__)
+
+
+class ModelRoutes:
+    """The handlers with what they need."""
+
+    def __init__(
+        self,
+        serving: Serving,
+        registry: ModelRegistry,
+        database: Database,
+        keeper: Keeper,
+        credentials: Credentials,
+        clock: Callable[[], float],
+    ) -> None:
+        self._serving = serving
+        self._registry = registry
+        self._database = database
+        self._keeper = keeper
+        self._credentials = credentials
+        self._clock = clock
+
+    async def versions(self, request: web.Request) -> web.Response:
+        """Every model on disk, the newest first."""
+        return json_answer(await asyncio.to_thread(self._describe))
+
+    async def roll_back(self, request: web.Request) -> web.Response:
+        """Publish an earlier model again: the one named, or the one before the one published now."""
+        require_admin(request.headers, request.remote, self._credentials)
+        body = decode(RollbackRequest, await read_body(request) or b"{}")
+        before = await asyncio.to_thread(self._registry.current)
+        version = await asyncio.to_thread(self._publish, body.model_version)
+        self._keeper.look_now()
+        await self._record(version)
+        logger.info("model %s was published again instead of %s", version, before)
+        return json_answer(ModelRolledBackAnswer("success", version, before))
+
+    def _describe(self) -> ModelVersionsAnswer:
+        current, serving = self._registry.current(), self._serving.current
+        in_use = None if serving is None else serving.version
+        versions = reversed(self._registry.versions())
+        return ModelVersionsAnswer(current, in_use, [self._version(version) for version in versions])
+
+    def _version(self, version: str) -> ModelVersionAnswer:
+        try:
+            facts = self._registry.facts(version)
+        except BundleError as error:
+            return ModelVersionAnswer(version, problem=str(error))
+        return ModelVersionAnswer(
+            version, iso(facts["trained_at"]), facts["training_samples"], facts["validation_metrics"]
+        )
+
+    def _publish(self, version: str | None) -> str:
+        try:
+            return self._registry.roll_back(version)
+        except NoModelError as error:
+            raise NotFoundError(str(error)) from None
+        except BundleError as error:
+            raise ConflictError(f"That model cannot serve: {error}") from None
+
+    async def _record(self, version: str) -> None:
+        """Say in model_versions what serves; the pointer on disk is what counts, so a database away stops nothing."""
+        try:
+            await activate_model(self._database, version, int(self._clock()))
+        except (StorageError, UnknownModelError) as error:
+            logger.warning("model_versions does not say that %s serves: %s", version, error)
