@@ -45,8 +45,9 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: An answer is in the file or in the database so long after it was given, whichever process gave it: see FLUSH_SECONDS.
-SETTLED_SECONDS = 2.0
+#: An answer is in the file or in the database so long after it was given, whichever process gave it: ten times what
+#: `service.storage.queue_writer.FLUSH_SECONDS` makes it wait in memory.
+SETTLED_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
