@@ -1,0 +1,126 @@
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from service.experiments.increments import Increment, summed
+from service.experiments.shipping import Shipper
+from service.storage.errors import StorageUnavailable
+from service.storage.queue import DurableQueue, QueueSettings, open_queue
+from service.storage.queue_counts import SHIPMENT_PEOPLE
+from service.tasks import end_tasks
+from tests.integration.running import eventually
+from tests.service.experiments.fakes import FakeStore
+
+
+def clicks(user_id: str, count: int = 1, at: float = 20.0) -> Increment:
+    return Increment("exp", user_id, "hybrid", 1, 10.0, at, shown={"hybrid": 1}, clicks=count)
+
+
+async def count(queue: DurableQueue, *increments: Increment) -> None:
+    await queue.settle_counted(0, increments)
+
+
+def total(store: FakeStore) -> dict[str, int]:
+    shipped = summed(one for increments in store.added.values() for one in increments)
+    return {one.user_id: one.clicks for one in shipped}
+
+
+@pytest.fixture
+def store() -> FakeStore:
+    return FakeStore()
+
+
+async def test_what_is_counted_is_added_up_and_sent_once(store: FakeStore, tmp_path: Path):
+    queue = await open_queue(QueueSettings(tmp_path))
+    await count(queue, clicks("1"), clicks("1"), clicks("2"))
+    await count(queue, clicks("1"))
+    shipper = Shipper(queue, store)
+    assert [await shipper.ship_once() for _ in range(2)] == [True, False]
+    assert total(store) == {"1": 3, "2": 1}
+    assert len(store.added) == 1
+    await queue.close()
+
+
+async def test_a_shipment_that_may_have_arrived_is_sent_again_as_it_was(store: FakeStore, tmp_path: Path):
+    queue = await open_queue(QueueSettings(tmp_path))
+    await count(queue, clicks("1"))
+    first = await queue.shipment()
+    await count(queue, clicks("1", 5))
+    again = await queue.shipment()
+    assert first is not None
+    assert again == first
+    await queue.settle_shipment(first.number)
+    following = await queue.shipment()
+    assert following is not None
+    assert (following.number, following.increments[0].clicks) == (first.number + 1, 5)
+    await queue.close()
+
+
+async def test_a_shipment_outlives_the_process(store: FakeStore, tmp_path: Path):
+    queue = await open_queue(QueueSettings(tmp_path))
+    await count(queue, clicks("1"))
+    before = await queue.shipment()
+    await queue.close()
+    queue = await open_queue(QueueSettings(tmp_path))
+    assert await queue.shipment() == before
+    await queue.close()
+
+
+async def test_while_the_store_is_away_counts_add_up_on_disk_and_none_is_lost(
+    store: FakeStore, tmp_path: Path
+):
+    queue = await open_queue(QueueSettings(tmp_path))
+    shipper = Shipper(queue, store)
+    store.is_away = True
+    for _ in range(3):
+        await count(queue, clicks("1"))
+        with pytest.raises(StorageUnavailable):
+            await shipper.ship_once()
+    store.is_away = False
+    while await shipper.ship_once():
+        pass
+    assert total(store) == {"1": 3}
+    await queue.close()
+
+
+async def test_the_shipper_goes_on_by_itself_when_the_store_is_back(store: FakeStore, tmp_path: Path):
+    queue = await open_queue(QueueSettings(tmp_path))
+    shipper = Shipper(queue, store)
+    store.is_away = True
+    await count(queue, clicks("1"))
+    working = asyncio.create_task(shipper.run())
+    await eventually(lambda: shipper.failure == "the store is away")
+    store.is_away = False
+    await eventually(lambda: total(store) == {"1": 1} and shipper.failure is None)
+    await end_tasks([working])
+    await queue.close()
+
+
+async def test_more_people_than_one_shipment_takes_come_in_several(store: FakeStore, tmp_path: Path):
+    queue = await open_queue(QueueSettings(tmp_path))
+    people = [str(number) for number in range(2 * SHIPMENT_PEOPLE + 1)]
+    await count(queue, *map(clicks, people))
+    shipper = Shipper(queue, store)
+    while await shipper.ship_once():
+        pass
+    assert len(store.added) == 3
+    assert set(total(store)) == set(people)
+    await queue.close()
+
+
+async def test_who_is_erased_is_not_counted_and_the_store_is_told(store: FakeStore, tmp_path: Path):
+    queue = await open_queue(QueueSettings(tmp_path), lambda: 50.0)
+    await count(queue, clicks("1"), clicks("2"))
+    await queue.erase_user("1")
+    await count(queue, clicks("1", at=50.0))  # what was under way when they were erased
+    shipper = Shipper(queue, store)
+    while await shipper.ship_once():
+        pass
+    assert total(store) == {"2": 1}
+    assert store.forgotten == ["1"]
+    assert await queue.forgotten() == []
+    await count(queue, clicks("1", at=51.0))
+    await shipper.ship_once()
+    assert total(store) == {"1": 1, "2": 1}, "who comes back starts afresh"
+    await queue.close()
