@@ -218,6 +218,19 @@ class CachedRecord(Struct):
     expires_at: str | None
 
 
+class ExperimentRecord(Struct):
+    """What one person was shown and did in one experiment, counted."""
+
+    experiment_id: str
+    variant: str
+    exposures: int
+    clicks: int
+    saves: int
+    hides: int
+    assigned_at: str | None
+    seen_at: str | None
+
+
 class UserDataAnswer(Struct):
     """All that this service owns about a person; ``erased_at`` is when they were last erased, if ever."""
 
@@ -225,6 +238,7 @@ class UserDataAnswer(Struct):
     feedback: list[FeedbackRecord]
     predictions: list[PredictionRecord]
     cached: list[CachedRecord]
+    experiments: list[ExperimentRecord]
     erased_at: str | None
 
 

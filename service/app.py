@@ -95,7 +95,7 @@ def build_app(
     admin = ExperimentAdmin(store, ARMS, parts.clock)
     trials = ExperimentRoutes(store, admin, experiments, counted_results, credentials)
     feedback = FeedbackRoutes(parts.queue, keeper, credentials, metrics, parts.clock)
-    people = PeopleRoutes(parts.database, parts.queue, keeper, credentials, parts.clock)
+    people = PeopleRoutes(parts.database, parts.queue, keeper, store, experiments, credentials, parts.clock)
     operation = OperationRoutes(serving, keeper.readiness, parts.clock)
     models = ModelRoutes(serving, parts.registry, parts.database, keeper, credentials, parts.clock)
     figures = None

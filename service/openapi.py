@@ -226,6 +226,16 @@ _PREDICTION_RECORD = {
     "is_exposure": True,
     "created_at": "2026-11-22T09:30:00Z",
 }
+_EXPERIMENT_RECORD = {
+    "experiment_id": "rec_algorithm_v1",
+    "variant": "hybrid",
+    "exposures": 14,
+    "clicks": 3,
+    "saves": 1,
+    "hides": 0,
+    "assigned_at": "2026-11-20T19:00:00Z",
+    "seen_at": "2026-11-22T09:30:00Z",
+}
 _IDEMPOTENCY_KEY = Parameter(
     "Idempotency-Key", "header", "Makes a repeated request one effect, answered the same each time"
 )
@@ -353,6 +363,7 @@ ROUTES: tuple[Route, ...] = (
                 "feedback": [_FEEDBACK_RECORD],
                 "predictions": [_PREDICTION_RECORD],
                 "cached": [],
+                "experiments": [_EXPERIMENT_RECORD],
                 "erased_at": None,
             },
         ),

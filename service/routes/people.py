@@ -8,8 +8,17 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from service.answers import CachedRecord, FeedbackRecord, PredictionRecord, UserDataAnswer, UserErasedAnswer
+from service.answers import (
+    CachedRecord,
+    ExperimentRecord,
+    FeedbackRecord,
+    PredictionRecord,
+    UserDataAnswer,
+    UserErasedAnswer,
+)
 from service.errors import BadRequestError, UnavailableError
+from service.experiments.live import LiveExperiments
+from service.experiments.stores import ExperimentStore, Person
 from service.identity import Credentials, require_self_or_admin
 from service.live.event import iso
 from service.live.keeper import Keeper
@@ -33,12 +42,16 @@ class PeopleRoutes:
         database: Database,
         queue: DurableQueue | None,
         keeper: Keeper,
+        store: ExperimentStore,
+        experiments: LiveExperiments,
         credentials: Credentials,
         clock: Callable[[], float],
     ) -> None:
         self._database = database
         self._queue = queue
         self._keeper = keeper
+        self._store = store
+        self._experiments = experiments
         self._credentials = credentials
         self._clock = clock
 
@@ -49,6 +62,7 @@ class PeopleRoutes:
         waiting = await queue.export_user(user_id)
         try:
             stored = await export_user(self._database, user_id)
+            people = await self._store.of_person(user_id)
         except StorageError as error:
             logger.warning("nothing can be exported: %s", error)
             raise UnavailableError("The database does not answer at the moment", retry_after=5) from error
@@ -57,6 +71,7 @@ class PeopleRoutes:
             feedback=[*map(_stored_feedback, stored.feedback), *_waiting_feedback(waiting)],
             predictions=[*map(_stored_prediction, stored.predictions), *_waiting_predictions(waiting)],
             cached=[_cached(row) for row in stored.cached],
+            experiments=list(map(_part_taken, people)),
             erased_at=_last_erased(stored, waiting),
         )
         return json_answer(answer)
@@ -65,7 +80,9 @@ class PeopleRoutes:
         """Erase a person: at once here and in the queue; in the database at once, or as soon as it is back."""
         user_id = self._allowed(request)
         now = int(self._clock())
+        # The store of experiments is told by the queue (service.experiments.shipping).
         rows = await self._working_queue().erase_user(user_id)
+        self._experiments.forget(user_id)
         await self._forget(user_id, now)
         erased = rows.waiting_feedback + rows.exposures + rows.refused
         try:
@@ -166,6 +183,19 @@ def _cached(row: dict[str, Any]) -> CachedRecord:
         model_version=row["model_version"],
         created_at=_time(row["created_at"]),
         expires_at=_time(row["expires_at"]),
+    )
+
+
+def _part_taken(person: Person) -> ExperimentRecord:
+    return ExperimentRecord(
+        experiment_id=person.experiment_id,
+        variant=person.variant,
+        exposures=person.exposures,
+        clicks=person.clicks,
+        saves=person.saves,
+        hides=person.hides,
+        assigned_at=_time(person.assigned_at),
+        seen_at=_time(person.seen_at),
     )
 
 
