@@ -161,6 +161,32 @@ class ModelRolledBackAnswer(Struct):
     replaced: str | None
 
 
+class RetrainedMetrics(Struct):
+    """What a training saw, how long it took and how good its model is."""
+
+    training_samples: int
+    training_duration_seconds: float
+    validation_metrics: dict[str, float]
+
+
+class RetrainedAnswer(Struct):
+    """A training is done. `kept` says why none was needed; the model is the one from before then."""
+
+    status: Literal["success"]
+    model_version: str
+    metrics: RetrainedMetrics | None = None
+    kept: str | None = None
+
+
+class JobAnswer(Struct):
+    """A training that was started: `reason` says why it did not succeed, `result` what it led to."""
+
+    job_id: str
+    status: Literal["running", "success", "refused", "busy", "failed"]
+    reason: str | None = None
+    result: RetrainedAnswer | None = None
+
+
 class HealthAnswer(Struct):
     """The process is alive; this says nothing of whether it should get traffic."""
 

@@ -29,6 +29,7 @@ from service.models import ModelRegistry
 from service.openapi import ROUTES, build_openapi
 from service.openapi_experiments import EXPERIMENT_ROUTES
 from service.recommending.arms import ARMS
+from service.retraining import Retraining
 from service.routes.experiments import ExperimentRoutes, StoreAwayError
 from service.routes.feedback import FeedbackRoutes
 from service.routes.models import ModelRoutes
@@ -97,7 +98,10 @@ def build_app(
     feedback = FeedbackRoutes(parts.queue, keeper, credentials, metrics, parts.clock)
     people = PeopleRoutes(parts.database, parts.queue, keeper, store, experiments, credentials, parts.clock)
     operation = OperationRoutes(serving, keeper.readiness, parts.clock)
-    models = ModelRoutes(serving, parts.registry, parts.database, keeper, credentials, parts.clock)
+    retraining = Retraining()
+    models = ModelRoutes(
+        serving, parts.registry, parts.database, keeper, retraining, credentials, parts.clock
+    )
     figures = None
     if worker is not None:
         figures = WorkerFigures(settings.craic_home / "metrics", worker, metrics.render)
@@ -128,6 +132,8 @@ def build_app(
             web.get("/v1/model/info", operation.model_info),
             web.get("/v1/model/versions", models.versions),
             web.post("/v1/model/rollback", models.roll_back),
+            web.post("/v1/model/retrain", models.retrain),
+            web.get("/v1/model/jobs/{job_id}", models.job),
             *_experiment_routes(trials),
             web.get("/v1/users/{user_id}/data", people.export),
             web.delete("/v1/users/{user_id}", people.erase),
@@ -141,6 +147,7 @@ def build_app(
     )
     app.cleanup_ctx.append(_for_life(keeper.running))
     app.cleanup_ctx.append(_for_life(experiments.running))
+    app.cleanup_ctx.append(_for_life(retraining.running))
     if parts.queue is not None:
         _watch(parts.queue, metrics)
         app.cleanup_ctx.append(_in_background(Drainer(parts.queue, parts.database).run))

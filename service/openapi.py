@@ -58,7 +58,8 @@ class Route:
     """One operation as a caller sees it.
 
     ``answer`` is a JSON body or the media type of a text; it comes with 200 and with the statuses of
-    ``also_with``. ``errors`` are the statuses that come with an ErrorAnswer.
+    ``also_with``; ``accepted`` is the body of a 202 of its own. ``errors`` are the statuses that come with an
+    ErrorAnswer.
     """
 
     method: Literal["GET", "POST", "PATCH", "DELETE"]
@@ -68,6 +69,7 @@ class Route:
     tag: str = "recommendations"
     request: Body | None = None
     also_with: tuple[int, ...] = ()
+    accepted: Body | None = None
     errors: tuple[int, ...] = ()
     parameters: tuple[Parameter, ...] = ()
     access: Access = "open"
@@ -114,14 +116,19 @@ def _kinds(route: Route) -> Iterable[type[msgspec.Struct]]:
         yield route.request.kind
     if isinstance(route.answer, Body):
         yield route.answer.kind
+    if route.accepted is not None:
+        yield route.accepted.kind
     if route.errors:
         yield answers.ErrorAnswer
 
 
 def _operation(route: Route, schema_of: dict[type, dict[str, Any]]) -> dict[str, Any]:
     responses = {str(status): _error(status, schema_of) for status in route.errors}
-    for status in (200, *route.also_with):
-        content = _content(route.answer, schema_of)
+    answered = dict.fromkeys((200, *route.also_with), route.answer)
+    if route.accepted is not None:
+        answered[202] = route.accepted
+    for status, body in answered.items():
+        content = _content(body, schema_of)
         responses[str(status)] = {"description": HTTPStatus(status).phrase, "content": content}
     operation: dict[str, Any] = {
         "operationId": _operation_id(route),
@@ -241,6 +248,17 @@ _IDEMPOTENCY_KEY = Parameter(
 )
 _USER_ID = Parameter("user_id", "path", "The person, as named in requests")
 
+_RETRAINED = {
+    "status": "success",
+    "model_version": "20261122T020000Z",
+    "metrics": {
+        "training_samples": 58_213,
+        "training_duration_seconds": 12.4,
+        "validation_metrics": {"precision_at_10": 0.11, "recall_at_10": 0.2, "ndcg_at_10": 0.17, "map": 0.1},
+    },
+    "kept": None,
+}
+
 ROUTES: tuple[Route, ...] = (
     Route(
         "POST",
@@ -349,6 +367,32 @@ ROUTES: tuple[Route, ...] = (
             },
         ),
         errors=(400, 401, 403, 404, 409, 413, 500),
+        access="required",
+    ),
+    Route(
+        "POST",
+        "/v1/model/retrain",
+        "Train a new model when there is something new, in a process of its own",
+        request=Body(wire.RetrainRequest, {"force": False}),
+        answer=Body(answers.RetrainedAnswer, _RETRAINED),
+        accepted=Body(
+            answers.JobAnswer,
+            {"job_id": "5f0c2b7d9a1e4c38", "status": "running", "reason": None, "result": None},
+        ),
+        errors=(400, 401, 403, 409, 413, 500, 503),
+        parameters=(Parameter("Prefer", "header", "respond-async: answer at once with a job to ask for"),),
+        access="required",
+    ),
+    Route(
+        "GET",
+        "/v1/model/jobs/{job_id}",
+        "What became of a training that was started",
+        answer=Body(
+            answers.JobAnswer,
+            {"job_id": "5f0c2b7d9a1e4c38", "status": "success", "reason": None, "result": _RETRAINED},
+        ),
+        errors=(401, 403, 404, 500),
+        parameters=(Parameter("job_id", "path", "The id that the training was started with"),),
         access="required",
     ),
     Route(

@@ -127,6 +127,8 @@ class Settings:
     min_training_samples: Annotated[int, _whole(1, 10**9)] = 100
     default_recommendation_count: Annotated[int, _whole(1, LONGEST_ANSWER)] = 20
     max_recommendation_count: Annotated[int, _whole(1, LONGEST_ANSWER)] = 100
+    retrain_threshold_days: Annotated[float, _number(0, 36_500)] = 7.0
+    retrain_min_interactions: Annotated[int, _whole(1, 10**9)] = 100
     keep_models: Annotated[int, _whole(2, 1_000)] = 5
     default_variant: Annotated[str, _name] = "collaborative_filtering"
     default_experiment_id: Annotated[str, _name] = "rec_algorithm_v1"

@@ -107,6 +107,12 @@ class RollbackRequest(Struct, forbid_unknown_fields=True):
     model_version: ShortText | None = None
 
 
+class RetrainRequest(Struct, forbid_unknown_fields=True):
+    """The body of POST /v1/model/retrain: whether to train even when there is nothing new."""
+
+    force: bool = False
+
+
 class FeedbackContext(Struct):
     """Where an action happened. Other keys are allowed, and kept."""
 

@@ -14,15 +14,20 @@ from core.model import ModelSettings
 from service.database import open_configured_database
 from service.models import ModelRegistry
 from service.settings import Settings, SettingsError
+from service.storage.database import Database
 from service.storage.errors import StorageError
+from training.need import why_not_needed
 from training.pipeline import TrainingRefusedError, TrainingReport, train, utc_now
 from training.snapshot import take_snapshot
+from training.turn import TrainingBusyError, training_turn
 from training.validation import Validation, validate
 
 T = TypeVar("T")
 
 #: Exit codes, beside 0 for success and 2 for a wrong command line.
-FAILED, REFUSED = 1, 3
+FAILED, REFUSED, BUSY = 1, 3, 4
+
+_EXIT_CODES = {TrainingRefusedError: REFUSED, TrainingBusyError: BUSY}
 
 _SEED = click.IntRange(min=0)
 
@@ -35,17 +40,25 @@ def main() -> None:
 @main.command("train")
 @click.option("--seed", default=0, show_default=True, type=_SEED, help="Of what is held out to validate.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-def train_command(seed: int, as_json: bool) -> None:
+@click.option("--only-if-new", is_flag=True, help="Train only when there is something new to learn.")
+def train_command(seed: int, as_json: bool, only_if_new: bool) -> None:
     """Train a model on everything in the database and publish it.
 
     The new model is validated on the last fifth of the interactions (held out by person where no times are
     known), written to MODEL_DIR and becomes the one that serves. A running service takes it over by itself.
 
-    Exit codes: 0 published, 1 failed, 3 refused because there is too little data (MIN_TRAINING_SAMPLES).
+    With --only-if-new a model younger than RETRAIN_THRESHOLD_DAYS is kept until RETRAIN_MIN_INTERACTIONS have come.
+
+    Exit codes: 0 published, or nothing new, 1 failed, 3 refused because there is too little data
+    (MIN_TRAINING_SAMPLES), 4 another training is under way.
     """
     settings = _settings()
-    report = _run(_train(settings, seed), "Nothing was published")
-    click.echo(json.dumps(_as_dict(report)) if as_json else _told(report))
+    outcome = _run(_train(settings, seed, only_if_new), "Nothing was published")
+    if isinstance(outcome, TrainingReport):
+        click.echo(json.dumps(_as_dict(outcome)) if as_json else _told(outcome))
+    else:
+        kept = {"status": "success", "model_version": ModelRegistry(settings.models_directory).current()}
+        click.echo(json.dumps({**kept, "kept": outcome}) if as_json else f"Nothing was trained: {outcome}")
 
 
 @main.command("evaluate")
@@ -70,21 +83,33 @@ def evaluate_command(seed: int, k: int, as_json: bool) -> None:
         click.echo(_table(validation))
 
 
-async def _train(settings: Settings, seed: int) -> TrainingReport:
-    database = await open_configured_database(settings)
-    try:
-        return await train(
-            database,
-            ModelRegistry(settings.models_directory),
-            ModelSettings(),
-            utc_now(),
-            settings.min_training_samples,
-            seed,
-            settings.keep_models,
-            progress=lambda step: click.echo(f"{step} …", err=True),
-        )
-    finally:
-        await database.close()
+async def _train(settings: Settings, seed: int, only_if_new: bool) -> TrainingReport | str:
+    """Train, or say why no training is needed."""
+    registry = ModelRegistry(settings.models_directory)
+    with training_turn(settings.models_directory):
+        database = await open_configured_database(settings)
+        try:
+            least, days = settings.retrain_min_interactions, settings.retrain_threshold_days
+            if only_if_new and (reason := await why_not_needed(database, registry, utc_now(), least, days)):
+                return reason
+            return await _train_with(database, registry, settings, seed)
+        finally:
+            await database.close()
+
+
+async def _train_with(
+    database: Database, registry: ModelRegistry, settings: Settings, seed: int
+) -> TrainingReport:
+    return await train(
+        database,
+        registry,
+        ModelSettings(),
+        utc_now(),
+        settings.min_training_samples,
+        seed,
+        settings.keep_models,
+        progress=lambda step: click.echo(f"{step} …", err=True),
+    )
 
 
 async def _evaluate(settings: Settings, seed: int, k: int) -> Validation | None:
@@ -100,9 +125,9 @@ def _run(work: Coroutine[Any, Any, T], outcome: str) -> T:
     """Run to the end; a failure becomes one line on standard error, which begins with `outcome`, and an exit code."""
     try:
         return asyncio.run(work)
-    except (TrainingRefusedError, BundleError, StorageError, OSError) as error:
+    except (TrainingRefusedError, TrainingBusyError, BundleError, StorageError, OSError) as error:
         click.echo(f"{outcome}: {error}", err=True)
-        sys.exit(REFUSED if isinstance(error, TrainingRefusedError) else FAILED)
+        sys.exit(_EXIT_CODES.get(type(error), FAILED))
 
 
 def _settings() -> Settings:

@@ -1,25 +1,34 @@
-"""GET /v1/model/versions and POST /v1/model/rollback: which models are on disk, and going back to one of them."""
+"""/v1/model/versions, rollback, retrain and jobs: which models are on disk, going back to one, and making another."""
 
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import Any
 
+import msgspec
 from aiohttp import web
 
 from core.bundle import BundleError
-from service.answers import ModelRolledBackAnswer, ModelVersionAnswer, ModelVersionsAnswer
-from service.errors import ConflictError, NotFoundError
+from service.answers import (
+    JobAnswer,
+    ModelRolledBackAnswer,
+    ModelVersionAnswer,
+    ModelVersionsAnswer,
+    RetrainedAnswer,
+)
+from service.errors import ConflictError, NotFoundError, UnavailableError
 from service.identity import Credentials, require_admin
 from service.live.event import iso
 from service.live.keeper import Keeper
 from service.models import ModelRegistry, NoModelError
+from service.retraining import Retraining
 from service.routes.bodies import read_body
 from service.routes.json import json_answer
 from service.serving import Serving
 from service.storage.database import Database
 from service.storage.errors import StorageError
 from service.storage.queries.models import UnknownModelError, activate_model
-from service.wire import RollbackRequest, decode
+from service.wire import RetrainRequest, RollbackRequest, decode
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +42,7 @@ class ModelRoutes:
         registry: ModelRegistry,
         database: Database,
         keeper: Keeper,
+        retraining: Retraining,
         credentials: Credentials,
         clock: Callable[[], float],
     ) -> None:
@@ -40,6 +50,7 @@ class ModelRoutes:
         self._registry = registry
         self._database = database
         self._keeper = keeper
+        self._retraining = retraining
         self._credentials = credentials
         self._clock = clock
 
@@ -57,6 +68,33 @@ class ModelRoutes:
         await self._record(version)
         logger.info("model %s was published again instead of %s", version, before)
         return json_answer(ModelRolledBackAnswer("success", version, before))
+
+    async def retrain(self, request: web.Request) -> web.Response:
+        """Train, and answer when that is done; with `Prefer: respond-async` at once, with a job to ask for."""
+        require_admin(request.headers, request.remote, self._credentials)
+        body = decode(RetrainRequest, await read_body(request) or b"{}")
+        if (other := self._retraining.under_way) is not None:
+            raise ConflictError(f"Another training is under way, job {other.job_id}")
+        job = self._retraining.start(force=body.force)
+        if "respond-async" in request.headers.get("Prefer", "").lower():
+            place = {"Location": f"/v1/model/jobs/{job.job_id}"}
+            return json_answer(JobAnswer(job.job_id, job.status), 202, place)
+        await self._retraining.finished()
+        self._keeper.look_now()
+        if job.status == "success":
+            return json_answer(_trained(job.report or {}))
+        if job.status == "failed":
+            raise UnavailableError(f"The training failed: {job.reason}")
+        raise ConflictError(f"{job.reason}")
+
+    async def job(self, request: web.Request) -> web.Response:
+        """What became of a training."""
+        require_admin(request.headers, request.remote, self._credentials)
+        job = self._retraining.job(request.match_info["job_id"])
+        if job is None:
+            raise NotFoundError("There is no such job, or it is forgotten")
+        result = _trained(job.report) if job.report is not None else None
+        return json_answer(JobAnswer(job.job_id, job.status, job.reason, result))
 
     def _describe(self) -> ModelVersionsAnswer:
         current, serving = self._registry.current(), self._serving.current
@@ -87,3 +125,7 @@ class ModelRoutes:
             await activate_model(self._database, version, int(self._clock()))
         except (StorageError, UnknownModelError) as error:
             logger.warning("model_versions does not say that %s serves: %s", version, error)
+
+
+def _trained(report: dict[str, Any]) -> RetrainedAnswer:
+    return msgspec.convert(report, RetrainedAnswer)

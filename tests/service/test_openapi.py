@@ -21,6 +21,8 @@ CONTRACT = {
     ("GET", "/v1/model/info"),
     ("GET", "/v1/model/versions"),
     ("POST", "/v1/model/rollback"),
+    ("POST", "/v1/model/retrain"),
+    ("GET", "/v1/model/jobs/{job_id}"),
     ("GET", "/v1/users/{user_id}/data"),
     ("DELETE", "/v1/users/{user_id}"),
 }

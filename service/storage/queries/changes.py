@@ -36,6 +36,7 @@ FEEDBACK_AFTER = Statement(
     " AND NOT EXISTS (SELECT 1 FROM ml_erased_users AS e WHERE e.user_id = t.user_id"
     " AND {epoch:e.erased_at} >= COALESCE({epoch:t.created_at}, 0)) ORDER BY id LIMIT ?"
 )
+COUNT_FEEDBACK_AFTER = Statement("SELECT COUNT(*) FROM ml_feedback WHERE id > ?")
 LAST_FEEDBACK_ID = Statement("SELECT COALESCE(MAX(id), 0) FROM ml_feedback")
 SERVER_TIME = Statement("SELECT {epoch:CURRENT_TIMESTAMP}")
 
@@ -97,6 +98,11 @@ async def pairs_in_bucket(session: Session, table: PairTable, bucket: int) -> li
 async def feedback_after(session: Session, after_id: int, limit: int = 10_000) -> list[FeedbackRow]:
     """The first `limit` recorded actions whose id is greater than `after_id`, by id."""
     return [FeedbackRow(*row) for row in await session.fetch(FEEDBACK_AFTER, (after_id, limit))]
+
+
+async def count_feedback_after(session: Session, after_id: int) -> int:
+    """How many recorded actions have an id greater than `after_id`."""
+    return int((await session.fetch(COUNT_FEEDBACK_AFTER, (after_id,)))[0][0])
 
 
 async def last_feedback_id(session: Session) -> int:

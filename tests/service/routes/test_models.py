@@ -1,6 +1,8 @@
 import asyncio
+import os
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from service.database import open_configured_database
 from service.models import ModelRegistry
 from service.storage.queries.models import list_models
 from tests.apps import Client, Clock, an_application, copy_home, make_home, retrain, settings_of
+from training.turn import training_turn
 
 WITHIN_SECONDS = 20.0
 
@@ -125,3 +128,89 @@ async def test_only_an_admin_may_go_back(client, registry):
 
     assert answer.status == 403
     assert registry.current() == registry.versions()[-1]
+
+
+@pytest.fixture
+def trains_here(monkeypatch, home) -> None:
+    """Trainings are processes of their own: they take their settings from the environment."""
+    monkeypatch.setenv("CRAIC_HOME", str(home))
+    monkeypatch.setenv("MIN_TRAINING_SAMPLES", "1")
+    with closing(sqlite3.connect(settings_of(home).sqlite_file)) as database, database:
+        for table, column in (("user_saved_events", "saved_at"), ("ml_feedback", "created_at")):
+            # Their clock is the machine's, which may not be as late as that of the tests.
+            database.execute(f"UPDATE {table} SET {column} = datetime({column}, '-10 years')")  # noqa: S608
+
+
+@pytest.mark.usefixtures("trains_here")
+async def test_a_training_on_request_answers_when_its_model_is_published(client, registry):
+    answer = await client.post("/v1/model/retrain", json={"force": True})
+
+    report = await answer.json()
+    assert (answer.status, report["status"]) == (200, "success")
+    assert report["model_version"] == registry.current()
+    assert report["metrics"]["training_samples"] > 0
+    assert report["metrics"]["training_duration_seconds"] > 0
+    await served_by(client, report["model_version"])
+
+
+@pytest.mark.usefixtures("trains_here")
+async def test_without_anything_new_the_model_is_kept_and_the_reason_told(client, registry, monkeypatch):
+    monkeypatch.setenv("RETRAIN_THRESHOLD_DAYS", "36500")
+
+    answer = await client.post("/v1/model/retrain")
+
+    told = await answer.json()
+    assert (answer.status, told["model_version"], told["metrics"]) == (200, registry.current(), None)
+    assert "0 interactions have come since" in told["kept"]
+    assert len(registry.versions()) == 2
+
+
+@pytest.mark.usefixtures("trains_here")
+async def test_a_training_in_the_background_is_a_job_and_a_second_one_is_refused(client, registry):
+    started = await client.post(
+        "/v1/model/retrain", json={"force": True}, headers={"Prefer": "respond-async"}
+    )
+    job = await started.json()
+    second = await client.post("/v1/model/retrain")
+
+    assert (started.status, job["status"]) == (202, "running")
+    assert (second.status, job["job_id"] in (await second.json())["detail"]) == (409, True)
+    async with asyncio.timeout(WITHIN_SECONDS * 3):
+        while job["status"] == "running":
+            await asyncio.sleep(0.05)
+            job = await (await client.get(started.headers["Location"])).json()
+    assert (job["status"], job["reason"]) == ("success", None)
+    assert job["result"]["model_version"] == registry.current()
+
+
+@pytest.mark.usefixtures("trains_here")
+async def test_a_training_that_cron_has_under_way_is_named(client, registry):
+    with training_turn(registry.directory):
+        answer = await client.post("/v1/model/retrain", json={"force": True})
+
+    assert answer.status == 409
+    assert f"another training is under way, process {os.getpid()}" in (await answer.json())["detail"]
+
+
+@pytest.mark.usefixtures("trains_here")
+async def test_a_training_with_too_little_data_is_refused_with_the_reason(client, monkeypatch):
+    monkeypatch.setenv("MIN_TRAINING_SAMPLES", "1000000")
+
+    answer = await client.post("/v1/model/retrain", json={"force": True})
+
+    assert answer.status == 409
+    assert "MIN_TRAINING_SAMPLES asks for 1000000" in (await answer.json())["detail"]
+
+
+@pytest.mark.usefixtures("trains_here")
+async def test_a_training_that_fails_says_why(client, monkeypatch):
+    monkeypatch.setenv("MIN_TRAINING_SAMPLES", "none")
+
+    answer = await client.post("/v1/model/retrain", json={"force": True})
+
+    assert answer.status == 503
+    assert "MIN_TRAINING_SAMPLES" in (await answer.json())["detail"]
+
+
+async def test_a_job_nobody_started_is_not_there(client):
+    assert (await client.get("/v1/model/jobs/elsewhere")).status == 404

@@ -1,0 +1,108 @@
+"""Trainings that this service starts: each a process of its own, so that its memory goes back to the machine."""
+
+import asyncio
+import logging
+import secrets
+import sys
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Literal
+
+import orjson
+from msgspec import Struct
+
+from service.tasks import end_tasks
+
+logger = logging.getLogger(__name__)
+
+#: Finished jobs that can still be asked for.
+_REMEMBERED = 20
+#: Exit codes of `craic train`.
+_REFUSED, _BUSY = 3, 4
+_ENDINGS: Mapping[int | None, Literal["refused", "busy"]] = {_REFUSED: "refused", _BUSY: "busy"}
+
+
+class Job(Struct):
+    """One training: `report` is what it printed when it succeeded, `reason` why it did not."""
+
+    job_id: str
+    status: Literal["running", "success", "refused", "busy", "failed"] = "running"
+    report: dict[str, Any] | None = None
+    reason: str | None = None
+
+
+class Retraining:
+    """Starts trainings, one at a time, and remembers what became of them. Ends the one under way with the service."""
+
+    def __init__(
+        self, command: tuple[str, ...] = (sys.executable, "-m", "training", "train", "--json")
+    ) -> None:
+        self._command = command
+        self._jobs: OrderedDict[str, Job] = OrderedDict()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def under_way(self) -> Job | None:
+        """The job that is running."""
+        newest = next(reversed(self._jobs.values()), None)
+        return newest if newest is not None and newest.status == "running" else None
+
+    def job(self, job_id: str) -> Job | None:
+        """A job that is running or was, as long as it is remembered."""
+        return self._jobs.get(job_id)
+
+    def start(self, *, force: bool) -> Job:
+        """Start a training, which trains only when there is something new unless it is forced to.
+
+        There must be none under way.
+        """
+        job = Job(secrets.token_hex(8))
+        self._jobs[job.job_id] = job
+        while len(self._jobs) > _REMEMBERED:
+            self._jobs.popitem(last=False)
+        self._task = asyncio.create_task(self._run(job, () if force else ("--only-if-new",)))
+        return job
+
+    async def finished(self) -> None:
+        """Return when the job under way has ended. Whoever waits may leave; the job goes on."""
+        if self._task is not None:
+            await asyncio.shield(self._task)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """End the training under way at the end; what it has not published yet leaves no trace."""
+        yield
+        if self._task is not None:
+            await end_tasks([self._task])
+
+    async def _run(self, job: Job, options: tuple[str, ...]) -> None:
+        pipe = asyncio.subprocess.PIPE
+        try:
+            process = await asyncio.create_subprocess_exec(*self._command, *options, stdout=pipe, stderr=pipe)
+        except OSError as error:
+            job.status, job.reason = "failed", f"the training could not be started: {error.strerror}"
+            return
+        try:
+            out, told = await process.communicate()
+        except asyncio.CancelledError:
+            process.kill()
+            await process.wait()
+            job.status, job.reason = "failed", "the service ended"
+            raise
+        _settle(job, process.returncode, out, told.decode(errors="replace"))
+        logger.info("training %s: %s", job.job_id, job.reason or job.status)
+
+
+def _settle(job: Job, code: int | None, out: bytes, told: str) -> None:
+    """Take over what a process left: its report, or its last line, which says what went wrong."""
+    if code == 0:
+        try:
+            job.report = orjson.loads(out)
+            job.status = "success"
+            return
+        except orjson.JSONDecodeError:
+            told = "the training printed no report"
+    lines = [line for line in told.splitlines() if line.strip()]
+    job.reason = lines[-1] if lines else f"the training ended with code {code}"
+    job.status = _ENDINGS.get(code, "failed")
