@@ -1,0 +1,1 @@
+"""The statistics of experiments: pure functions over small frozen values that add up."""
