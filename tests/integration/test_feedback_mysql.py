@@ -167,7 +167,12 @@ async def test_a_full_queue_says_when_to_come_back_and_drops_nothing(
             await others.execute(Statement("RENAME TABLE ml_feedback_away TO ml_feedback"))
             rows = await stored(others, len(acknowledged))
             assert [row[3] for row in rows] == acknowledged
-            assert (await service.post_feedback(7, 999, "click", key="after")).status == 200
+
+            async def taken_again() -> bool:
+                # Rows are in the table a moment before the queue has let go of them.
+                return (await service.post_feedback(7, 999, "click", key="after")).status == 200
+
+            assert await eventually(taken_again)
     finally:
         if not await others.fetch(Statement("SHOW TABLES LIKE 'ml_feedback'")):
             await others.execute(Statement("RENAME TABLE ml_feedback_away TO ml_feedback"))

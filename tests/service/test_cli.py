@@ -201,7 +201,8 @@ def test_too_little_data_is_refused_with_a_code_of_its_own(tmp_path):
     assert done.returncode == 3
     assert "Nothing was published: 25 usable interactions" in done.stderr
     assert "MIN_TRAINING_SAMPLES asks for 100" in done.stderr
-    assert not (home / "models").exists()
+    registry = ModelRegistry(home / "models")
+    assert (registry.versions(), registry.current()) == ([], None)
 
 
 def test_an_embedded_database_that_is_none_is_one_line_and_no_traceback(tmp_path):
@@ -240,7 +241,7 @@ def test_the_help_of_a_training_is_the_training_s_own(tmp_path):
     printed = succeeded(craic(tmp_path / "home", "train", "--help"))
 
     assert printed.startswith("Usage: craic train [OPTIONS]")
-    assert "Exit codes: 0 published, 1 failed, 3 refused" in printed
+    assert "Exit codes: 0 published, or nothing new, 1 failed, 3 refused" in printed
 
 
 # What never gets as far as a database needs no process of its own.
