@@ -17,9 +17,9 @@ from core.live_site import LiveSite
 class Ranking(NamedTuple):
     """The first `n` places of `answer`, which the recommender uses again for its next ranking.
 
-    The first `n_personal` events were scored from the profile and carry reasons. The other events come from the
-    popularity list; their score is their popularity, times the least personal score where there is one, so that
-    scores descend.
+    The first `n_personal` events were scored from what is known of the person and carry reasons. The other events come
+    from the popularity list; their score is their popularity, times the least personal score where there is one, so
+    that scores descend.
     """
 
     answer: Answer
@@ -52,7 +52,7 @@ class Recommender:
     def popular(self, open_events: NDArray[np.uint8], excluded: NDArray[np.int32], n: int) -> Ranking:
         """`control`: the most popular open events that are not excluded."""
         out = self._answer(n)
-        return _ranking(out, 0, self._fill(out, 0, open_events, excluded))
+        return Ranking(out, 0, self._fill(out, 0, open_events, excluded))
 
     def collaborative(self, profile: Profile, open_events: NDArray[np.uint8], n: int) -> Ranking:
         """`collaborative_filtering`: what the neighbourhood likes, then, where that ends, what is popular."""
@@ -62,9 +62,9 @@ class Recommender:
             profile, site, self.live.settings.half_powers, open_events, self._room(), self._neighbours, out
         )
         if n_personal == n:
-            return _ranking(out, n, n)
+            return Ranking(out, n, n)
         excluded = np.concatenate((profile.excluded, out.events[:n_personal]))
-        return _ranking(out, n_personal, self._fill(out, n_personal, open_events, excluded))
+        return Ranking(out, n_personal, self._fill(out, n_personal, open_events, excluded))
 
     def collaborative_many(
         self, users: NDArray[np.int32], open_events: NDArray[np.uint8], n: int
@@ -121,9 +121,3 @@ class Recommender:
 
 def _best_first(popularity: NDArray[np.float32]) -> NDArray[np.int32]:
     return np.argsort(-popularity, kind="stable").astype(np.int32)
-
-
-def _ranking(out: Answer, n_personal: int, n: int) -> Ranking:
-    if 0 < n_personal < n:
-        out.scores[n_personal:n] *= out.scores[n_personal - 1]
-    return Ranking(out, n_personal, n)

@@ -18,14 +18,20 @@ class ErrorAnswer(Struct):
 
 
 class RankReason(Struct):
-    """One bar of the client's chart; the weights of an event's reasons add up to its score."""
+    """One bar of the client's chart, of a kind of ``core.reasons.Part`` in lower case.
+
+    The weights of an event's reasons add up to its score.
+    """
 
     type: str
     weight: float
 
 
 class Because(Struct):
-    """A past event of the person's own, with what it added to the score, absolute and as a share of it."""
+    """A past event of the person's own, with what it added to the score, absolute and as a share of it.
+
+    Only events that speak for the recommendation are named.
+    """
 
     event_id: str
     title: str
@@ -34,7 +40,12 @@ class Because(Struct):
 
 
 class BecauseOther(Struct):
-    """What all events not listed in ``because`` added together."""
+    """What the person's events that are not listed in ``because`` added together.
+
+    The weights of both add up to the ``collaborative`` part of the score. This one is below 0 where the events that
+    speak against the recommendation outweigh the rest, as some do in matrix factorisation; the listed shares can then
+    be above 1.
+    """
 
     events: int
     weight: float
@@ -53,7 +64,9 @@ class EventMetadata(Struct):
 class Recommendation(Struct):
     """One event, with everything that either the documentation or a client of this API names.
 
-    ``score`` and ``rank_score`` are in 0…1. ``neighbours`` counts the people behind the score; it is null
+    ``score`` and ``rank_score`` are in 0…1. ``algorithm`` is the arm that chose the event, or ``popularity`` where it
+    knew no more. ``because`` explains the ``collaborative`` part of the score by the person's past events; ``reason``
+    says the greatest part in words. ``neighbours`` counts the people behind the score; it is null
     when there are fewer than three of them, so that nobody can be singled out.
     """
 

@@ -18,6 +18,7 @@ from core.kernels.heap import index_of, keep_best, key_of, push_bounded, score_o
 from core.kernels.jit import inlined, kernel
 from core.kernels.live import Profile, spread
 from core.kernels.workspace import REASONS
+from core.reasons import Part
 
 
 @inlined
@@ -71,7 +72,10 @@ def nearest(n_touched, own_row, half_powers, user_scales, space, neighbours):  #
 
 @inlined
 def rank_touched(n_touched, scale, event_scales, open_events, excluded, space, answer):  # type: ignore[no-untyped-def]
-    """Keep the best of the touched events that are open and not excluded; clear the sums; return how many."""
+    """Keep the best of the touched events that are open and not excluded; clear the sums; return how many.
+
+    All of their scores is their collaborative part.
+    """
     sums, touched, keys = space.event_sums, space.touched_events, space.keys
     for position in range(excluded.size):
         sums[excluded[position]] = 0.0
@@ -95,6 +99,9 @@ def rank_touched(n_touched, scale, event_scales, open_events, excluded, space, a
     for rank in range(size):
         answer.scores[rank] = score_of(keys[rank])
         answer.events[rank] = index_of(keys[rank])
+        answer.parts[rank] = 0.0
+        answer.parts[rank, Part.COLLABORATIVE] = answer.scores[rank]
+        answer.subjects[rank] = -1
     return size
 
 

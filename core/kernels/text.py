@@ -10,6 +10,7 @@ from core.kernels.jit import inlined
 
 _ZERO = np.uint8(48)
 _POINT = np.uint8(46)
+_MINUS = np.uint8(45)
 
 
 @inlined
@@ -45,3 +46,12 @@ def put_decimal(out, at, units, decimals):  # type: ignore[no-untyped-def]
         out[place] = _ZERO + np.uint8(fraction % 10)
         fraction //= 10
     return at + 1 + decimals
+
+
+@inlined
+def put_signed(out, at, units, decimals):  # type: ignore[no-untyped-def]
+    """Append units · 10^-decimals of either sign, as `put_decimal`."""
+    if units < 0:
+        out[at] = _MINUS
+        return put_decimal(out, at + 1, -units, decimals)
+    return put_decimal(out, at, units, decimals)

@@ -23,8 +23,13 @@ class Candidates(NamedTuple):
     """The events open in one city, or everywhere, until the next of them starts."""
 
     mask: NDArray[np.uint8]  #: [event room], 1 for an open event
-    n_events: int
+    events: NDArray[np.int32]  #: [open events], their indices, ascending
     valid_until: float  #: unix seconds
+
+    @property
+    def n_events(self) -> int:
+        """How many there are."""
+        return self.events.size
 
 
 class Catalogue:
@@ -106,6 +111,6 @@ class Catalogue:
             is_open &= self._cities == number
         return Candidates(
             mask=is_open.astype(np.uint8),
-            n_events=int(is_open.sum()),
+            events=np.flatnonzero(is_open).astype(np.int32),
             valid_until=float(self._opens_until[is_open].min(initial=np.inf)),
         )

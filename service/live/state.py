@@ -17,6 +17,7 @@ from core.recommender import Recommender
 from core.sparse import row_columns
 from service.live.catalogue import NOWHERE, Catalogue
 from service.live.history import Deed, PairHistory, untouched_since
+from service.live.labels import NO_LABELS, Labels
 from service.storage.queries.events import EventRow
 
 _NO_EVENTS = np.empty(0, np.int32)
@@ -44,6 +45,7 @@ class LiveState:
         self._since: dict[int, dict[int, PairHistory]] = {}
         self._forgotten: set[int] = set()  #: rows whose training does not count any more
         self.catalogue = Catalogue(self.live.event_room)
+        self.labels: Labels = NO_LABELS
 
     @property
     def version(self) -> str:

@@ -2,22 +2,32 @@
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import NamedTuple
 
+from core.content import Taste
 from core.kernels.live import Profile
 from core.recommender import Ranking
 from service.live.catalogue import Candidates
 from service.live.state import LiveState
 
-#: From the live state, a person's profile, the candidates and n to a ranking of at most n events.
-Arm = Callable[[LiveState, Profile, Candidates, int], Ranking]
+
+class Asker(NamedTuple):
+    """The person a request is for, as far as they are known."""
+
+    profile: Profile  #: what they like among the events
+    taste: Taste  #: what they like in an event, from that or from elsewhere
 
 
-def _control(state: LiveState, profile: Profile, candidates: Candidates, n: int) -> Ranking:
-    return state.recommender.popular(candidates.mask, profile.excluded, n)
+#: From the live state, who asks, the candidates and n to a ranking of at most n events.
+Arm = Callable[[LiveState, Asker, Candidates, int], Ranking]
 
 
-def _collaborative_filtering(state: LiveState, profile: Profile, candidates: Candidates, n: int) -> Ranking:
-    return state.recommender.collaborative(profile, candidates.mask, n)
+def _control(state: LiveState, asker: Asker, candidates: Candidates, n: int) -> Ranking:
+    return state.recommender.popular(candidates.mask, asker.profile.excluded, n)
+
+
+def _collaborative_filtering(state: LiveState, asker: Asker, candidates: Candidates, n: int) -> Ranking:
+    return state.recommender.collaborative(asker.profile, candidates.mask, n)
 
 
 ARMS: Mapping[str, Arm] = MappingProxyType(

@@ -8,10 +8,11 @@ from time import perf_counter
 
 from msgspec import Struct
 
+from core.content import NO_TASTE
 from service.live.catalogue import Candidates
 from service.live.state import LiveState
-from service.recommending.arms import ARMS
-from service.recommending.encoding import Encoder, Envelope, encode_answer
+from service.recommending.arms import ARMS, Asker
+from service.recommending.encoding import Encoder, Envelope, Told, encode_answer
 
 
 class Question(Struct, frozen=True):
@@ -46,8 +47,10 @@ def answer_question(
     """Answer from `state` at `now` (unix seconds); `started` is the perf_counter reading of the request's start."""
     profile = state.profile(question.user_id, question.exclude_event_ids)
     candidates, city, notice = _candidates(state, question.city, now)
-    ranking = ARMS[question.arm or question.variant](state, profile, candidates, question.limit)
-    items = encoder.items(ranking, profile.events, state.catalogue.cards, state.live.event_masses, city)
+    arm = question.arm or question.variant
+    ranking = ARMS[arm](state, Asker(profile, NO_TASTE), candidates, question.limit)
+    told = Told(arm, profile.events, city)
+    items = encoder.items(ranking, told, state.catalogue.cards, state.labels, state.live.event_masses)
     envelope = Envelope(
         recommendation_id, question.user_id, state.version, question.variant, question.experiment, notice
     )

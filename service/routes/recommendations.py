@@ -60,13 +60,14 @@ class RecommendationRoutes:
         choice = await self._choice(body, identity.user_id, now)
         state = self._serving.state
         variant = self._variant(body.variant)
+        arm = choice.arm or variant
         question = Question(
             user_id=identity.user_id,
             city=body.city,
             limit=self._limit(body.limit or choice.limit),
             variant=choice.variant or variant,
             exclude_event_ids=tuple(body.exclude_event_ids),
-            arm=choice.arm or variant,
+            arm=arm,
             experiment=choice.told,
         )
         reply = answer_question(state, self._encoder, question, self._ids.new(now), now, started)
@@ -77,9 +78,7 @@ class RecommendationRoutes:
         self._metrics.count_answer(state.version, question.variant)
         personal, filled = reply.n_personal, len(reply.events) - reply.n_personal
         if personal:
-            self._metrics.count_recommended(
-                state.version, question.variant, "collaborative_filtering", personal
-            )
+            self._metrics.count_recommended(state.version, question.variant, arm, personal)
         if filled:
             self._metrics.count_recommended(state.version, question.variant, "popularity", filled)
         return web.Response(body=reply.body, content_type="application/json")

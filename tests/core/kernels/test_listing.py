@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from core.kernels.listing import first_open
 from core.kernels.workspace import answer, workspace
+from core.reasons import Part
 from tests import oracles
 from tests.live import is_at_rest
 
@@ -25,12 +26,16 @@ def test_the_first_open_events_that_are_not_excluded_fill_the_answer_from_its_st
     start = data.draw(st.integers(0, n))
     space, out = workspace(0, N_EVENTS), answer(n)
     out.events[:] = -7
-    out.scores[:] = -7.0
+    out.scores[:], out.parts[:], out.subjects[:] = -7.0, -7.0, -7
     size = first_open(order, POPULARITY, open_events, excluded, space, out, start)
     expected = oracles.first_open(order.tolist(), open_events, excluded.tolist(), n - start)
     assert size == start + len(expected)
     assert out.events[start:size].tolist() == expected
-    np.testing.assert_array_equal(out.scores[start:size], POPULARITY[expected])
+    most = np.float32(-7.0 if start else 1.0)
+    np.testing.assert_array_equal(out.scores[start:size], POPULARITY[expected] * most)
+    np.testing.assert_array_equal(out.parts[start:size, Part.POPULARITY], out.scores[start:size])
+    assert (np.delete(out.parts[start:size], Part.POPULARITY, axis=1) == 0).all()
+    assert (out.subjects[start:size] == -1).all()
     assert (out.events[:start] == -7).all()
     assert (out.events[size:] == -7).all()
     assert is_at_rest(space)

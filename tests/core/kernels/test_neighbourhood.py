@@ -9,6 +9,7 @@ from core.kernels.live import Profile, Site
 from core.kernels.neighbourhood import recommend_many
 from core.kernels.workspace import MOST_ANSWERS, REASONS
 from core.live_site import LiveSite
+from core.reasons import Part
 from core.sparse import Rows
 from tests import oracles
 from tests.live import Desk, all_open, changed_sites, is_at_rest, live_site, profile_of, site_of
@@ -82,6 +83,9 @@ def assert_as_expected(desk: Desk, counts: tuple[int, int], request: Request) ->
     out, found = desk.answer, desk.neighbours
     assert out.events[:n_answers].tolist() == [one.event for one in ranking]
     assert out.scores[:n_answers].tolist() == [one.score for one in ranking]
+    assert out.parts[:n_answers, Part.COLLABORATIVE].tolist() == [one.score for one in ranking]
+    assert (out.parts[:n_answers, 1:] == 0).all()
+    assert (out.subjects[:n_answers] == -1).all()
     assert out.supporters[:n_answers].tolist() == [one.supporters for one in ranking]
     assert out.contributors[:n_answers].tolist() == [one.contributors for one in ranking]
     assert out.reasons[:n_answers].tolist() == [one.reasons for one in ranking]

@@ -1,6 +1,5 @@
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.kernels.workspace import REASONS, Answer, answer
+from core.reasons import Part
 from core.recommender import Ranking
 from service.answers import (
     Because,
@@ -22,7 +22,8 @@ from service.answers import (
     RecommendationAnswer,
 )
 from service.live.catalogue import Catalogue
-from service.recommending.encoding import Encoder, Envelope, encode_answer
+from service.live.labels import make_labels
+from service.recommending.encoding import Encoder, Envelope, Told, encode_answer
 from service.storage.queries.events import EventRow
 from tests.service.recommending import twin
 from tests.sites import NOW, a_model, an_event, live_state
@@ -62,41 +63,63 @@ class Case:
     """A ranking with all that its encoding reads. The profile's events have the indices after the ranked ones."""
 
     ranking: Ranking
-    liked: np.ndarray
-    events: Mapping[int, EventRow | str]
-    masses: np.ndarray
-    city: str | None
+    known: twin.Known
 
     def catalogue(self) -> Catalogue:
-        catalogue = Catalogue(len(self.events))
-        listed = {index: event for index, event in self.events.items() if isinstance(event, EventRow)}
+        events = self.known.events
+        catalogue = Catalogue(len(events))
+        listed = {index: event for index, event in events.items() if isinstance(event, EventRow)}
         catalogue.put(list(listed), list(listed.values()))
-        catalogue.name_the_rest(
-            [getattr(event, "event_id", event) for _, event in sorted(self.events.items())]
-        )
+        catalogue.name_the_rest([getattr(event, "event_id", event) for _, event in sorted(events.items())])
         return catalogue
 
     def encoded(self, encoder: Encoder) -> bytes:
-        return encoder.items(self.ranking, self.liked, self.catalogue().cards, self.masses, self.city)
+        known = self.known
+        told = Told(known.algorithm, np.array(known.liked, np.int32), known.city)
+        labels = make_labels(known.labels)
+        return encoder.items(self.ranking, told, self.catalogue().cards, labels, known.masses)
+
+    def expected(self) -> list[dict[str, Any]]:
+        return twin.recommendations(self.ranking, self.known)
+
+
+def split_at_random(draw: st.DrawFn, whole: np.float32, pieces: int) -> np.ndarray:
+    """float64[pieces] that add up to `whole`."""
+    raw = np.array(draw(st.lists(SCORES, min_size=pieces, max_size=pieces)), np.float64)
+    return raw / raw.sum() * whole
+
+
+def explain(draw: st.DrawFn, out: Answer, rank: int, n_liked: int) -> None:
+    """Split the collaborative part among some of the liked events, some of which may speak against it."""
+    part = out.parts[rank, Part.COLLABORATIVE]
+    causes = draw(st.lists(st.integers(0, n_liked - 1), min_size=1, unique=True))
+    against = draw(st.just(0) | st.integers(0, len(causes) - 1))
+    extra = draw(SCORES) if against else 0.0
+    shares = np.sort(split_at_random(draw, part + np.float32(extra), len(causes) - against))[::-1]
+    named = min(REASONS, shares.size)
+    out.reasons[rank, :named], out.contributions[rank, :named] = causes[:named], shares[:named]
+    out.contributors[rank] = len(causes)
+    out.supporters[rank] = draw(st.just(0) | st.integers(1, 400))
 
 
 @st.composite
-def answers(draw: st.DrawFn, n: int, n_personal: int, n_liked: int) -> Answer:
-    """Descending scores, the personal ones split at random among some of the liked events."""
+def answers(draw: st.DrawFn, n: int, n_personal: int, n_liked: int, n_features: int) -> Answer:
+    """Descending scores; the personal ones are split among some parts and those among some of the liked events."""
     out = answer(n)
     popular = st.one_of(SCORES, st.just(0.0))
     personal_scores = draw(st.lists(SCORES, min_size=n_personal, max_size=n_personal))
     others = draw(st.lists(popular, min_size=n - n_personal, max_size=n - n_personal))
     out.scores[:n] = sorted(personal_scores, reverse=True) + sorted(others, reverse=True)
     out.events[:n] = draw(st.permutations(range(n)))
-    out.reasons[:], out.contributions[:] = -1, 0.0
+    out.reasons[:], out.contributions[:], out.contributors[:], out.supporters[:] = -1, 0.0, 0, 0
+    out.parts[:, Part.POPULARITY] = out.scores
     for rank in range(n_personal):
-        causes = draw(st.lists(st.integers(0, n_liked - 1), min_size=1, unique=True))
-        raw = np.array(draw(st.lists(SCORES, min_size=len(causes), max_size=len(causes))), np.float64)
-        parts = np.sort(raw / raw.sum() * out.scores[rank])[::-1]
-        named = min(REASONS, len(causes))
-        out.reasons[rank, :named], out.contributions[rank, :named] = causes[:named], parts[:named]
-        out.contributors[rank], out.supporters[rank] = len(causes), draw(st.integers(1, 400))
+        parts = draw(st.just([Part.COLLABORATIVE]) | st.lists(st.sampled_from(Part), min_size=1, unique=True))
+        out.parts[rank] = 0.0
+        out.parts[rank, parts] = split_at_random(draw, out.scores[rank], len(parts))
+        out.subjects[rank] = draw(st.integers(-1, n_features - 1))
+        if Part.COLLABORATIVE in parts:
+            explain(draw, out, rank, n_liked)
     return out
 
 
@@ -106,7 +129,8 @@ def cases(draw: st.DrawFn) -> Case:
     n_liked = draw(st.integers(1, 5))
     n = draw(st.integers(0, 6))
     n_personal = draw(st.integers(0, n))
-    out = draw(answers(max(n, 1), n_personal, n_liked))
+    labels = draw(st.lists(TEXT, max_size=3))
+    out = draw(answers(max(n, 1), n_personal, n_liked, len(labels)))
     events: dict[int, EventRow | str] = {
         index: draw(event_rows(f"{index}-{draw(TEXT)}")) for index in range(n)
     }
@@ -114,32 +138,42 @@ def cases(draw: st.DrawFn) -> Case:
         event_id = f"{index}-{draw(TEXT)}"
         events[index] = draw(st.just(event_id) | event_rows(event_id))
     masses = draw(st.lists(st.floats(0, 1000, width=32), min_size=len(events), max_size=len(events)))
-    return Case(
-        Ranking(out, n_personal, n),
-        np.arange(n, n + n_liked, dtype=np.int32),
+    known = twin.Known(
+        draw(TEXT),
+        range(n, n + n_liked),
         events,
+        labels,
         np.array(masses, np.float32),
         draw(st.none() | TEXT),
     )
+    return Case(Ranking(out, n_personal, n), known)
 
 
 def simple_case(
     scores: list[float], n_personal: int, contributions: list[list[float]], **values: Any
 ) -> Case:
-    """A case with ordinary events: every contribution comes from the liked event of its place."""
+    """A case with ordinary events: every contribution comes from the liked event of its place.
+
+    `parts` are those of each personal score, all of it collaborative by default.
+    """
     n = len(scores)
     out = answer(n)
     out.scores[:], out.events[:], out.supporters[:] = scores, range(n), values.get("supporters", 7)
-    out.reasons[:], out.contributions[:] = -1, 0.0
+    out.reasons[:], out.contributions[:], out.contributors[:] = -1, 0.0, 0
     for rank, parts in enumerate(contributions):
-        named = min(REASONS, len(parts))
+        named = min(REASONS, sum(part > 0 for part in parts))
         out.reasons[rank, :named], out.contributions[rank, :named] = range(named), parts[:named]
         out.contributors[rank] = len(parts)
-    n_liked = max(map(len, contributions), default=0)
-    events = {index: an_event(f"e{index}") for index in range(n + n_liked)}
+    for rank, score in enumerate(scores):
+        personal = values.get("parts", {Part.COLLABORATIVE: score})
+        for part, weight in (personal if rank < n_personal else {Part.POPULARITY: score}).items():
+            out.parts[rank, part], out.subjects[rank, part] = weight, values.get("subject", -1)
+    n_liked = values.get("n_liked", max(map(len, contributions), default=0))
+    events: dict[int, EventRow | str] = {index: an_event(f"e{index}") for index in range(n + n_liked)}
     masses = np.array(values.get("masses", [9.0] * len(events)), np.float32)
-    liked = np.arange(n, n + n_liked, dtype=np.int32)
-    return Case(Ranking(out, n_personal, n), liked, events, masses, values.get("city"))
+    algorithm, labels = values.get("algorithm", "collaborative_filtering"), values.get("labels", [])
+    known = twin.Known(algorithm, range(n, n + n_liked), events, labels, masses, values.get("city"))
+    return Case(Ranking(out, n_personal, n), known)
 
 
 @pytest.fixture(scope="module")
@@ -159,9 +193,7 @@ def items_of(body: bytes) -> list[dict[str, Any]]:
 
 @given(cases())
 def test_the_encoder_writes_what_its_twin_says(encoder, case):
-    expected = twin.recommendations(case.ranking, case.liked.tolist(), case.events, case.masses, case.city)
-
-    assert items_of(case.encoded(encoder)) == expected
+    assert items_of(case.encoded(encoder)) == case.expected()
 
 
 @given(cases())
@@ -171,7 +203,7 @@ def test_an_answer_decodes_strictly_into_its_documented_type(encoder, case):
     answer_ = msgspec.json.decode(body, type=RecommendationAnswer, strict=True)
 
     assert [item.event_id for item in answer_.recommendations] == [
-        case.events[index].event_id for index in case.ranking.events
+        case.known.events[index].event_id for index in case.ranking.events
     ]
     assert_has_exactly_the_documented_keys(json.loads(body, object_pairs_hook=without_repeats))
 
@@ -200,13 +232,16 @@ def assert_has_exactly_the_documented_keys(body: dict[str, Any]) -> None:
 def test_the_parts_of_a_score_add_up_to_it_in_print(encoder, case):
     for item in items_of(case.encoded(encoder)):
         assert sum(reason["weight"] for reason in item["rank_reasons"]) == item["score"]
-        if item["algorithm"] == "collaborative_filtering":
-            parts = item["because"] + ([item["because_other"]] if item["because_other"] else [])
-            assert sum(part["weight"] for part in parts) == item["score"]
-            assert all(part["weight"] >= 0 for part in parts)
-            assert all(0 <= part["share"] <= 1 for part in parts)
-            if item["score"]:
-                assert abs(sum(part["share"] for part in parts) - 1) <= Decimal("0.0002")
+        assert all(reason["weight"] >= 0 for reason in item["rank_reasons"])
+        assert all(cause["weight"] >= 0 for cause in item["because"])
+        collaborative = sum(
+            reason["weight"] for reason in item["rank_reasons"] if reason["type"] == "collaborative"
+        )
+        causes = item["because"] + ([item["because_other"]] if item["because_other"] else [])
+        assert sum(cause["weight"] for cause in causes) == collaborative
+        for cause in causes:
+            whole_ = item["score"] or 1
+            assert abs(cause["share"] - cause["weight"] / whole_) <= Decimal("0.0001")
 
 
 @given(TEXT, TEXT, TEXT)
@@ -225,7 +260,7 @@ def test_a_city_is_named_as_the_caller_wrote_it(encoder):
 
 def test_an_empty_ranking_is_an_empty_list(encoder):
     case = simple_case([0.5], 0, [])
-    nothing = Case(case.ranking._replace(n=0), case.liked, case.events, case.masses, None)
+    nothing = Case(case.ranking._replace(n=0), case.known)
 
     assert nothing.encoded(encoder) == b""
     assert orjson.loads(whole(b""))["recommendations"] == []
@@ -299,17 +334,14 @@ def test_the_buffer_grows_to_the_longest_answer_and_the_next_answers_are_right_a
     encoder = Encoder()
     short = simple_case([0.5, 0.25], 1, [[0.5]])
     long = simple_case([0.9] * 200, 200, [[0.5, 0.3, 0.1]] * 200)
-    for index, event in long.events.items():
-        assert isinstance(event, EventRow)
-        long.events[index] = an_event(event.event_id, title="\x01" * 2_000)
+    named = {index: an_event(f"e{index}", title="\x01" * 2_000) for index in long.known.events}
+    long = Case(long.ranking, replace(long.known, events=named))
     before = short.encoded(encoder)
 
     items = items_of(long.encoded(encoder))
 
     assert len(items) == 200
-    assert items == twin.recommendations(
-        long.ranking, long.liked.tolist(), long.events, long.masses, long.city
-    )
+    assert items == long.expected()
     assert short.encoded(encoder) == before
 
 
@@ -334,8 +366,58 @@ def test_a_live_site_explains_itself_exactly(encoder):
     for user_id in likes:
         profile = state.profile(user_id)
         ranking = state.recommender.collaborative(profile, candidates.mask, 20)
-        body = encoder.items(ranking, profile.events, state.catalogue.cards, state.live.event_masses, "Cork")
+        told = Told("collaborative_filtering", profile.events, "Cork")
+        body = encoder.items(ranking, told, state.catalogue.cards, state.labels, state.live.event_masses)
+        known = twin.Known(*told[:1], profile.events.tolist(), rows, [], state.live.event_masses, "Cork")
         assert ranking.n_personal > 0
-        assert items_of(body) == twin.recommendations(
-            ranking, profile.events.tolist(), rows, state.live.event_masses, "Cork"
-        )
+        assert items_of(body) == twin.recommendations(ranking, known)
+
+
+@pytest.mark.parametrize("part", list(twin.SENTENCES))
+def test_the_greatest_part_of_content_is_said_in_words_with_the_name_of_what_is_liked(encoder, part):
+    parts = {Part.COLLABORATIVE: 0.2, part: 0.3}
+    named = simple_case([0.5], 1, [[0.2]], parts=parts, labels=["x", "t€chno"], subject=1)
+    unnamed = simple_case([0.5], 1, [[0.2]], parts=parts)
+
+    [told], [not_told] = (items_of(case.encoded(encoder)) for case in (named, unnamed))
+
+    assert told["reason"] == twin.SENTENCES[part][0].format("t€chno")
+    assert not_told["reason"] == twin.SENTENCES[part][1]
+    assert told["rank_reasons"] == [
+        {"type": "collaborative", "weight": Decimal("0.20000000")},
+        {"type": part.name.lower(), "weight": Decimal("0.30000000")},
+    ]
+
+
+def test_an_arm_without_neighbours_says_which_of_the_persons_own_events_it_goes_by(encoder):
+    case = simple_case([0.5], 1, [[0.3, 0.2]], supporters=0, algorithm="als")
+
+    [item] = items_of(case.encoded(encoder))
+
+    assert item["reason"] == "Because you liked “Event e1” and “Event e2”"
+    assert (item["algorithm"], item["neighbours"]) == ("als", None)
+
+
+def test_events_that_speak_against_a_recommendation_are_not_named_and_the_sum_still_comes_out(encoder):
+    [item] = items_of(simple_case([0.5], 1, [[0.5, 0.25, -0.25]], supporters=0).encoded(encoder))
+
+    assert [cause["event_id"] for cause in item["because"]] == ["e1", "e2"]
+    assert item["because_other"] == {"events": 1, "weight": Decimal("-0.25"), "share": Decimal("-0.5")}
+
+
+def test_a_score_of_content_alone_names_no_events_and_nobody(encoder):
+    case = simple_case([0.5], 1, [], supporters=0, parts={Part.GENRE_MATCH: 0.5}, algorithm="content_based")
+
+    [item] = items_of(case.encoded(encoder))
+
+    assert (item["because"], item["because_other"], item["neighbours"]) == ([], None, None)
+    assert item["algorithm"] == "content_based"
+
+
+@pytest.mark.parametrize(("n_liked", "confidence"), [(0, "0.167"), (2, "0.167"), (5, "0.500")])
+def test_without_neighbours_the_confidence_follows_how_much_of_the_persons_own_is_known(
+    encoder, n_liked, confidence
+):
+    case = simple_case([0.5], 1, [], supporters=0, parts={Part.GENRE_MATCH: 0.5}, n_liked=n_liked)
+
+    assert str(items_of(case.encoded(encoder))[0]["confidence"]) == confidence
