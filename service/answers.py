@@ -266,6 +266,7 @@ class ExperimentRecord(Struct):
     clicks: int
     saves: int
     hides: int
+    errors: int
     assigned_at: str | None
     seen_at: str | None
 

@@ -240,6 +240,7 @@ _EXPERIMENT_RECORD = {
     "clicks": 3,
     "saves": 1,
     "hides": 0,
+    "errors": 0,
     "assigned_at": "2026-11-20T19:00:00Z",
     "seen_at": "2026-11-22T09:30:00Z",
 }

@@ -17,7 +17,7 @@ WINDOW_SECONDS = 24 * 3_600
 
 
 def count_answers(answers: Iterable[ExposureEntry]) -> list[Increment]:
-    """One increment for each answer and experiment that it counts in."""
+    """One increment for each answer, or request that failed, and experiment that it counts in."""
     return [
         Increment(
             experiment_id=experiment_id,
@@ -27,7 +27,8 @@ def count_answers(answers: Iterable[ExposureEntry]) -> list[Increment]:
             first_at=answer.created_at,
             last_at=answer.created_at,
             pre_activity=answer.pre_activity,
-            shown={variant: 1},
+            shown={} if answer.has_failed else {variant: 1},
+            errors=int(answer.has_failed),
             latency_ms=answer.latency_ms,
         )
         for answer in answers

@@ -18,8 +18,9 @@ class Increment(Struct, frozen=True):
     """What to add for one person in one experiment. Increments of one person add up.
 
     `shown` counts answers by variant; `variant` and `map_version` are of the first one, and hold for the person unless
-    they had another before. `pre_activity` is how many events the person had liked before the first answer.
-    `first_at` and `last_at` are seconds since 1970, `latency_ms` the sum over the answers.
+    they had another before. `pre_activity` is how many events the person had liked before the first answer; only
+    increments with answers know it. `errors` counts requests that failed. `first_at` and `last_at` are seconds since
+    1970, `latency_ms` the sum over the answers.
     """
 
     experiment_id: str
@@ -34,6 +35,7 @@ class Increment(Struct, frozen=True):
     saves: int = 0
     hides: int = 0
     latency_ms: float = 0.0
+    errors: int = 0
 
     @property
     def exposures(self) -> int:
@@ -45,11 +47,13 @@ class Increment(Struct, frozen=True):
         return msgspec.structs.replace(
             self,
             last_at=max(self.last_at, later.last_at),
+            pre_activity=self.pre_activity if self.shown else later.pre_activity,
             shown={name: self.shown.get(name, 0) + later.shown.get(name, 0) for name in variants},
             clicks=self.clicks + later.clicks,
             saves=self.saves + later.saves,
             hides=self.hides + later.hides,
             latency_ms=self.latency_ms + later.latency_ms,
+            errors=self.errors + later.errors,
         )
 
 

@@ -9,16 +9,16 @@ from numpy.typing import NDArray
 
 from service.experiments.stores import ExperimentStore, Person
 
-_WHOLE = ("map_version", "exposures", "clicks", "saves", "hides", "pre_activity", "is_crossed")
+_WHOLE = ("map_version", "exposures", "clicks", "saves", "hides", "errors", "pre_activity", "is_crossed")
 
 
 @dataclass(frozen=True, eq=False)
 class VariantPeople:
-    """The people who were assigned one variant and shown an answer; all arrays are of n people in the same order.
+    """The people who were assigned one variant and asked for an answer; all arrays are of n people in the same order.
 
-    Whole numbers are int64[n]: the version of the map that assigned them, their answers, what they did, how many events
-    they had liked before. `latency_ms` float64[n] is the sum over their answers. `is_crossed` is 1 for those of whose
-    answers some showed another variant.
+    Whole numbers are int64[n]: the version of the map that assigned them, their answers, what they did, their requests
+    that failed, how many events they had liked before. `latency_ms` float64[n] is the sum over their answers.
+    `is_crossed` is 1 for those of whose answers some showed another variant.
     """
 
     variant: str
@@ -27,6 +27,7 @@ class VariantPeople:
     clicks: NDArray[np.int64]
     saves: NDArray[np.int64]
     hides: NDArray[np.int64]
+    errors: NDArray[np.int64]
     pre_activity: NDArray[np.int64]
     is_crossed: NDArray[np.int64]
     latency_ms: NDArray[np.float64]
@@ -58,11 +59,11 @@ async def gather_people(
 ) -> Mapping[str, VariantPeople]:
     """The people of each variant, in the order of `variants`; one without people has empty arrays.
 
-    Who was assigned and never shown an answer is left out. Raises StorageError.
+    Who was assigned and has neither been shown an answer nor had a request fail is left out. Raises StorageError.
     """
     columns = {variant: _Columns() for variant in variants}
     async for page in store.people(experiment_id):
         for person in page:
-            if person.exposures > 0 and person.variant in columns:
+            if person.exposures + person.errors > 0 and person.variant in columns:
                 columns[person.variant].add(person)
     return {variant: column.of(variant) for variant, column in columns.items()}

@@ -31,7 +31,17 @@ from service.wire import decode
 #: From an experiment and its people to the body of its results; runs in a thread of its own.
 Summarise = Callable[[Revision, Mapping[str, VariantPeople]], dict[str, Any]]
 
-_COLUMNS = ("variant", "map_version", "exposures", "clicks", "saves", "hides", "pre_activity", "is_crossed")
+_COLUMNS = (
+    "variant",
+    "map_version",
+    "exposures",
+    "clicks",
+    "saves",
+    "hides",
+    "errors",
+    "pre_activity",
+    "is_crossed",
+)
 
 
 class ExperimentRoutes:

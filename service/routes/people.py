@@ -173,6 +173,7 @@ def _waiting_predictions(waiting: QueuedUserData) -> list[PredictionRecord]:
             created_at=iso(entry.created_at),
         )
         for entry in waiting.exposures
+        if not entry.has_failed
     ]
 
 
@@ -194,6 +195,7 @@ def _part_taken(person: Person) -> ExperimentRecord:
         clicks=person.clicks,
         saves=person.saves,
         hides=person.hides,
+        errors=person.errors,
         assigned_at=_time(person.assigned_at),
         seen_at=_time(person.seen_at),
     )

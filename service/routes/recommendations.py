@@ -5,7 +5,7 @@ from time import perf_counter
 
 from aiohttp import web
 
-from service.errors import BadRequestError
+from service.errors import BadRequestError, RequestError
 from service.experiments.assignment import NO_CHOICE, Choice
 from service.experiments.live import LiveExperiments
 from service.identity import Credentials, subject_of
@@ -70,9 +70,14 @@ class RecommendationRoutes:
             arm=arm,
             experiment=choice.told,
         )
-        reply = answer_question(state, self._encoder, question, self._ids.new(now), now, started)
-        is_delivered = request.transport is not None and not request.transport.is_closing()
-        is_exposure = body.variant is None and not body.internal and is_delivered
+        counts = body.variant is None and not body.internal
+        try:
+            reply = answer_question(state, self._encoder, question, self._ids.new(now), now, started)
+        except Exception as error:
+            if counts and not isinstance(error, RequestError):
+                self._count_failure(state, question, choice, now)
+            raise
+        is_exposure = counts and request.transport is not None and not request.transport.is_closing()
         self._expose(state, question, choice, reply, now, is_exposure)
         self._serving.count(reply.latency_ms)
         self._metrics.count_answer(state.version, question.variant)
@@ -122,6 +127,27 @@ class RecommendationRoutes:
             pre_activity=reply.n_liked,
         )
         self._queue.put_exposures([exposure])
+
+    def _count_failure(self, state: LiveState, question: Question, choice: Choice, now: float) -> None:
+        """Have experiments count a request that failed: a variant that breaks must not look better for it."""
+        if self._queue is None or not choice.counted:
+            return
+        failure = ExposureEntry(
+            recommendation_id=self._ids.new(now),
+            user_id=question.user_id,
+            model_version=state.version,
+            variant=question.variant,
+            arm=question.arm or question.variant,
+            city=question.city,
+            event_ids=(),
+            latency_ms=0.0,
+            experiment_id=choice.experiment_id,
+            is_exposure=True,
+            created_at=now,
+            experiments=choice.counted,
+            has_failed=True,
+        )
+        self._queue.put_exposures([failure])
 
     def _limit(self, asked: int | None) -> int:
         if asked is None:

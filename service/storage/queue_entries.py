@@ -99,6 +99,8 @@ class ExposureEntry(Struct, frozen=True):
     `is_exposure` says whether the answer counts in the experiments, `experiments` which those are, each with the
     variant shown and the version of its map, `pre_activity` how many events the person had liked before. Not checked
     here, on the request's way: what cannot be stored is counted as lost.
+
+    With `has_failed` there was no answer but an error of ours, which experiments count and nothing else.
     """
 
     recommendation_id: str
@@ -114,6 +116,7 @@ class ExposureEntry(Struct, frozen=True):
     created_at: float
     experiments: tuple[tuple[str, str, int], ...] = ()
     pre_activity: int = 0
+    has_failed: bool = False
 
 
 @dataclass(frozen=True)

@@ -93,6 +93,7 @@ class Recorder:
         ]
 
     async def _insert_exposures(self, rows: Sequence[ExposureEntry]) -> list[Refusal]:
+        rows = [row for row in rows if not row.has_failed]
         predictions: list[Prediction] = []
         for start in range(0, len(rows), _AT_ONCE):
             predictions += map(_prediction, rows[start : start + _AT_ONCE])

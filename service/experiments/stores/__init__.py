@@ -17,8 +17,8 @@ class Person:
     """What one person was shown and did in one experiment.
 
     `variant` is the first that they were assigned, by version `map_version` of the map; `other_exposures` of the
-    `exposures` showed another one. `pre_activity` is how many events they had liked before; `latency_ms` is the sum.
-    Times in whole seconds since 1970.
+    `exposures` showed another one. `pre_activity` is how many events they had liked before; `latency_ms` is the sum;
+    `errors` are requests that failed. Times in whole seconds since 1970.
     """
 
     experiment_id: str
@@ -34,6 +34,7 @@ class Person:
     latency_ms: float
     assigned_at: int | None
     seen_at: int | None
+    errors: int = 0
 
 
 class ExperimentStore(Protocol):

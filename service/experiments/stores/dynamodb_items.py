@@ -12,11 +12,11 @@ CLAIM = (
     "SET variant = if_not_exists(variant, :variant), map_version = if_not_exists(map_version, :map_version),"
     " assigned_at = if_not_exists(assigned_at, :now), expires_at = :expires"
 )
+_KNOWN_BEFORE = "SET pre_activity = if_not_exists(pre_activity, :pre_activity),"
 _ADD = (
-    "SET variant = if_not_exists(variant, :variant), map_version = if_not_exists(map_version, :map_version),"
-    " pre_activity = if_not_exists(pre_activity, :pre_activity),"
+    " variant = if_not_exists(variant, :variant), map_version = if_not_exists(map_version, :map_version),"
     " assigned_at = if_not_exists(assigned_at, :now), seen_at = :last, expires_at = :expires, #seen = :number"
-    " ADD clicks :clicks, saves :saves, hides :hides, latency_us :latency"
+    " ADD clicks :clicks, saves :saves, hides :hides, latency_us :latency, errors :errors"
 )
 
 
@@ -44,12 +44,11 @@ def adding(one: Increment, source: str, shipment: int, expires: int) -> dict[str
 
     An attribute for each variant counts its answers, because an update cannot compare it with the item's own.
     """
-    names, expression = {"#seen": f"shipment_{source}"}, _ADD
+    names, first = {"#seen": f"shipment_{source}"}, "SET"
     values = {
         ":number": number(shipment),
         ":variant": {"S": one.variant},
         ":map_version": number(one.map_version),
-        ":pre_activity": number(one.pre_activity),
         ":now": number(int(one.first_at)),
         ":last": number(int(one.last_at)),
         ":expires": number(expires),
@@ -57,7 +56,11 @@ def adding(one: Increment, source: str, shipment: int, expires: int) -> dict[str
         ":saves": number(one.saves),
         ":hides": number(one.hides),
         ":latency": number(round(one.latency_ms * 1_000)),
+        ":errors": number(one.errors),
     }
+    if one.shown:  # only an answer knows it
+        first, values[":pre_activity"] = _KNOWN_BEFORE, number(one.pre_activity)
+    expression = first + _ADD
     for place, (variant, shown) in enumerate(one.shown.items()):
         names[f"#shown{place}"], values[f":shown{place}"] = f"{_SHOWN}{variant}", number(shown)
         expression += f", #shown{place} :shown{place}"
@@ -88,6 +91,7 @@ def person_of(item: dict[str, Any]) -> Person:
         latency_ms=(_whole(item, "latency_us") or 0) / 1_000,
         assigned_at=_whole(item, "assigned_at"),
         seen_at=_whole(item, "seen_at"),
+        errors=_whole(item, "errors") or 0,
     )
 
 

@@ -24,7 +24,7 @@ VARIANT_OF = Statement("SELECT variant FROM ml_experiment_people WHERE user_id =
 ADD_COUNTS = Statement(
     "UPDATE ml_experiment_people SET pre_activity = CASE WHEN exposures = 0 THEN ? ELSE pre_activity END,"
     " exposures = exposures + ?, clicks = clicks + ?, saves = saves + ?, hides = hides + ?,"
-    " latency_ms = latency_ms + ?, seen_at = ? WHERE user_id = ? AND experiment_id = ?"
+    " latency_ms = latency_ms + ?, errors = errors + ?, seen_at = ? WHERE user_id = ? AND experiment_id = ?"
 )
 ADD_OTHER = Statement(
     "UPDATE ml_experiment_people SET other_exposures = other_exposures + ?"
@@ -37,7 +37,7 @@ DROP_SHIPMENTS = Statement("DELETE FROM ml_experiment_shipments WHERE source = ?
 FORGET = Statement("DELETE FROM ml_experiment_people WHERE user_id = ?")
 _COLUMNS = (
     "SELECT id, experiment_id, user_id, variant, map_version, exposures, other_exposures, clicks, saves, hides,"
-    " pre_activity, latency_ms, {epoch:assigned_at}, {epoch:seen_at} FROM ml_experiment_people"
+    " pre_activity, latency_ms, {epoch:assigned_at}, {epoch:seen_at}, errors FROM ml_experiment_people"
 )
 OF_PERSON = Statement(f"{_COLUMNS} WHERE user_id = ? ORDER BY id")
 PEOPLE = Statement(f"{_COLUMNS} WHERE experiment_id = ? AND id > ? ORDER BY id LIMIT ?")
@@ -105,7 +105,7 @@ def _assignment(one: Increment) -> tuple[object, ...]:
 
 
 def _counts(one: Increment) -> tuple[object, ...]:
-    added = one.exposures, one.clicks, one.saves, one.hides, one.latency_ms
+    added = one.exposures, one.clicks, one.saves, one.hides, one.latency_ms, one.errors
     return (one.pre_activity, *added, to_text(one.last_at), one.user_id, one.experiment_id)
 
 

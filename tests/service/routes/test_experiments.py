@@ -183,6 +183,29 @@ async def test_tests_guests_and_looks_of_the_site_itself_are_no_exposures(client
     await results(client, participants=1, exposures=1)
 
 
+async def test_a_request_that_fails_counts_as_an_error_of_its_variant(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+):
+    await start(client)
+    shown = await recommend(client, "person1")
+
+    def fail(*arguments: Any) -> None:
+        raise RuntimeError("the arm is broken")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("service.routes.recommendations.answer_question", fail)
+        for user_id in ("person1", "person2"):
+            for asked in ({}, {"internal": True}, {"variant": "control"}):
+                response = await client.post("/v1/recommendations", json={"user_id": user_id, **asked})
+                assert response.status == 500
+    await results(client, participants=2, exposures=1)
+    rows = await ask(client, "GET", "/exp/export?format=json")
+    assert sorted((row["exposures"], row["errors"]) for row in rows) == [(0, 1), (1, 1)]
+    data = await (await client.get("/v1/users/person1/data", headers=KEY)).json()
+    assert [(one["variant"], one["errors"]) for one in data["experiments"]] == [(shown["variant"], 1)]
+    assert len(data["predictions"]) == 1, "a request that failed is no answer"
+
+
 async def feedback(client: Client, user_id: str, event_id: str, action: str, answer: Any = None) -> None:
     context = {"recommendation_id": answer["recommendation_id"]} if answer else {}
     body = {"user_id": user_id, "event_id": event_id, "action": action, "context": context}

@@ -179,7 +179,12 @@ async def test_an_embedded_file_of_an_older_release_keeps_its_rows(
 
     applied = await migrate(db)
 
-    assert applied == ["004_feedback_and_exposures", "005_read_indexes", "006_experiments"]
+    assert applied == [
+        "004_feedback_and_exposures",
+        "005_read_indexes",
+        "006_experiments",
+        "007_experiment_errors",
+    ]
     rows = await db.fetch(Statement("SELECT user_id, event_id, action, idempotency_key FROM ml_feedback"))
     assert rows == [("1", "2", "save", None)]
     await db.close()

@@ -79,11 +79,10 @@ async def test_a_map_comes_back_as_it_was(store: ExperimentStore) -> None:
 
 
 async def test_what_is_added_is_what_is_read(store: ExperimentStore) -> None:
-    one = increment(
-        "Zoë ✓", pre_activity=7, shown={"hybrid": 3, "control": 1}, clicks=2, saves=1, hides=4, latency_ms=2.5
-    )
+    counts = {"clicks": 2, "saves": 1, "hides": 4, "latency_ms": 2.5, "errors": 3}
+    one = increment("Zoë ✓", pre_activity=7, shown={"hybrid": 3, "control": 1}, **counts)
     await store.add("queue", 1, [one])
-    expected = Person("exp", "Zoë ✓", "hybrid", 1, 4, 1, 2, 1, 4, 7, 2.5, 1_000, 2_000)
+    expected = Person("exp", "Zoë ✓", "hybrid", 1, 4, 1, 2, 1, 4, 7, 2.5, 1_000, 2_000, 3)
     assert await everyone(store) == {"Zoë ✓": expected}
     assert await store.of_person("Zoë ✓") == [expected]
 
@@ -112,6 +111,16 @@ async def test_facts_of_the_first_answer_stay(store: ExperimentStore) -> None:
     assert (person.variant, person.map_version, person.pre_activity) == ("hybrid", 1, 3)
     assert (person.exposures, person.other_exposures) == (3, 2)
     assert (person.assigned_at, person.seen_at) == (1_000, 5_000)
+
+
+async def test_what_was_liked_before_is_known_from_the_first_answer_even_after_failures(
+    store: ExperimentStore,
+) -> None:
+    await store.add("queue", 1, [increment("1", errors=1)])
+    await store.add("queue", 2, [increment("1", pre_activity=3, shown={"hybrid": 1})])
+    await store.add("queue", 3, [increment("1", pre_activity=9, shown={"hybrid": 1}, errors=1)])
+    person = (await everyone(store))["1"]
+    assert (person.exposures, person.errors, person.pre_activity) == (2, 2, 3)
 
 
 async def test_who_was_claimed_keeps_the_variant_when_counted(store: ExperimentStore) -> None:
