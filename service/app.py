@@ -15,10 +15,10 @@ from service.docs_page import docs_routes
 from service.errors import BadRequestError, ConflictError, NotFoundError, UnavailableError, error_middleware
 from service.experiments.admin import ExperimentAdmin
 from service.experiments.counted import counted_results
-from service.experiments.definition import Experiment, default_experiment
 from service.experiments.errors import DefinitionError, TransitionError, UnknownExperimentError
 from service.experiments.live import LiveExperiments
 from service.experiments.shipping import Shipper
+from service.experiments.standing import standing_experiment
 from service.experiments.stores import ExperimentStore
 from service.experiments.stores.sql import SQLStore
 from service.identity import Credentials
@@ -159,18 +159,12 @@ def build_app(
     return app
 
 
-def standing_experiment(settings: Settings) -> Experiment:
-    """The experiment that there is when nobody has made one."""
-    return default_experiment(
-        settings.default_experiment_id, settings.control_variant, settings.default_experiment_status
-    )
-
-
 def _experiment_routes(routes: ExperimentRoutes) -> list[web.RouteDef]:
     one = "/v1/experiments/{experiment_id}"
     return [
         web.get("/v1/experiments", routes.list_all),
         web.post("/v1/experiments", routes.create),
+        web.post("/v1/experiments/plan", routes.plan),
         web.get(one, routes.show),
         web.patch(one, routes.change),
         web.post(f"{one}/start", routes.start),

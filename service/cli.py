@@ -1,29 +1,27 @@
 """The `craic` command. What each command needs is imported when it runs: a server's start waits for nothing else."""
 
-import asyncio
 import logging
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from service.command_line import FAILED, foreseen_failures, read_settings, run_foreseen
+from service.experiment_commands import experiment
 from service.process import leave_out_scipy, prepare_this_process
-from service.settings import Settings, SettingsError
+from service.settings import Settings
 
 if TYPE_CHECKING:
     from service.importing.loading import ImportReport, Progress
     from service.storage.database import Database
 
-T = TypeVar("T")
-
-FAILED = 1
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -43,6 +41,9 @@ def main() -> None:
     """
     prepare_this_process()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+
+main.add_command(experiment)
 
 
 @main.command("import")
@@ -71,7 +72,9 @@ def import_command(events: Path | None, interactions: Path | None, demo: bool) -
         )
     if not demo and not events and not interactions:
         raise click.UsageError("nothing to import: give --events, --interactions or --demo")
-    _run(_import_demo(_settings()) if demo else _import_files(_settings(), events, interactions))
+    run_foreseen(
+        _import_demo(read_settings()) if demo else _import_files(read_settings(), events, interactions)
+    )
 
 
 @main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
@@ -97,7 +100,7 @@ def serve(workers: int, worker: int | None) -> None:
     Workers share the port and the memory of the model. Stop with Ctrl-C or SIGTERM: requests under way are
     answered first.
     """
-    _serve(_settings(), workers, worker)
+    _serve(read_settings(), workers, worker)
 
 
 @main.group(invoke_without_command=True)
@@ -105,7 +108,7 @@ def serve(workers: int, worker: int | None) -> None:
 def models(context: click.Context) -> None:
     """List the models on disk, the newest first; `craic models rollback` goes back to an earlier one."""
     if context.invoked_subcommand is None:
-        _list_models(_settings())
+        _list_models(read_settings())
 
 
 @models.command()
@@ -119,7 +122,7 @@ def rollback(version: str | None) -> None:
     from service.models import ModelRegistry, NoModelError
 
     try:
-        published = ModelRegistry(_settings().models_directory).roll_back(version)
+        published = ModelRegistry(read_settings().models_directory).roll_back(version)
     except (NoModelError, BundleError) as error:
         click.echo(f"Nothing changed: {error}", err=True)
         sys.exit(FAILED)
@@ -133,7 +136,7 @@ def migrate() -> None:
     The embedded database needs no migrating; on the site's server the same files can be applied with the plain
     client (mysql gigsdb < migrations/003_ml_service_tables.sql and so on).
     """
-    applied = _run(_migrate(_settings()))
+    applied = run_foreseen(_migrate(read_settings()))
     click.echo("\n".join(f"applied {name}" for name in applied) or "Everything was applied before.")
 
 
@@ -148,8 +151,8 @@ def demo(events: Path | None, interactions: Path | None) -> None:
     """
     if bool(events) != bool(interactions):
         raise click.UsageError("--events and --interactions belong together")
-    settings = _settings()
-    example, has_grown = _run(_prepare_demo(settings, events, interactions))
+    settings = read_settings()
+    example, has_grown = run_foreseen(_prepare_demo(settings, events, interactions))
     _train_if_needed(settings, has_grown)
     click.echo(
         f"\nServing on port {settings.service_port}. Try:\n\n"
@@ -293,34 +296,9 @@ async def _migrate(settings: Settings) -> list[str]:
         await database.close()
 
 
-def _settings() -> Settings:
-    with _foreseen_failures():
-        return Settings.from_environment(os.environ)
-
-
 def _serve(settings: Settings, workers: int, worker: int | None = None) -> NoReturn:
     leave_out_scipy()
     from service.server import serve as run_server
 
-    with _foreseen_failures():
+    with foreseen_failures():
         sys.exit(run_server(settings, workers, worker))
-
-
-def _run(work: Coroutine[Any, Any, T]) -> T:
-    with _foreseen_failures():
-        return asyncio.run(work)
-
-
-@contextmanager
-def _foreseen_failures() -> Iterator[None]:
-    """Make one line on standard error and an exit code of what may go wrong outside of this program."""
-    from service.importing.errors import ImportFileError
-    from service.storage.errors import StorageError
-
-    try:
-        yield
-    except SettingsError as error:
-        raise click.UsageError(str(error)) from None
-    except (ImportFileError, StorageError, OSError) as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(FAILED)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from service.experiments import wire
+from service.experiments import planning, wire
 from service.openapi import Body, Parameter, Route
 
 _ID = Parameter("experiment_id", "path", "The experiment")
@@ -86,6 +86,19 @@ _RESULTS = {
         }
     ],
 }
+_PLAN = {
+    "people": 45_962,
+    "people_one_look": 24_002,
+    "per_variant": [22_981, 22_981],
+    "days": 154,
+    "baseline": 0.12,
+    "standard_deviation": 0.325,
+    "effect": 0.1,
+    "difference": 0.012,
+    "comparisons": 1,
+    "alpha": 0.05,
+    "power": 0.8,
+}
 
 
 def _admin(method: Any, path: str, summary: str, request: Body | None = None, status: int = 200) -> Route:
@@ -121,6 +134,15 @@ EXPERIMENT_ROUTES: tuple[Route, ...] = (
             {"experiment_id": "blend_v1", "name": "Is the blend better", "variants": _ASKED_VARIANTS},
         ),
         status=201,
+    ),
+    Route(
+        "POST",
+        "/v1/experiments/plan",
+        "How many people an experiment needs",
+        tag="experiments",
+        request=Body(planning.PlanRequest, {"effect": 0.1, "baseline": 0.12, "people_a_day": 300.0}),
+        answer=Body(planning.PlanAnswer, _PLAN),
+        errors=(400, 404, 413, 500, 503),
     ),
     Route(
         "GET",

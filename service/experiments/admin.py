@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 
 import msgspec
 
-from service.experiments.definition import Experiment, Status, Variant
+from service.experiments.definition import MOST_VARIANTS, Experiment, Status, Variant
 from service.experiments.errors import (
     ChangedMeanwhileError,
     DefinitionError,
@@ -74,6 +74,17 @@ class ExperimentAdmin:
             return msgspec.structs.replace(experiment, variants=tuple(variants))
 
         return await self.change(experiment_id, reweighted)
+
+    async def add_variant(self, experiment_id: str, variant: Variant) -> Revision:
+        """One variant more, behind the others."""
+
+        def longer(experiment: Experiment) -> Experiment:
+            variants = (*experiment.variants, variant)
+            if len(variants) > MOST_VARIANTS:
+                raise DefinitionError(f"variants: expected at most {MOST_VARIANTS}")
+            return msgspec.structs.replace(experiment, variants=variants)
+
+        return await self.change(experiment_id, longer)
 
     async def move_to(self, experiment_id: str, status: Status) -> Revision:
         """Start (running), pause or complete."""

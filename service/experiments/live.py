@@ -10,8 +10,9 @@ from pathlib import Path
 import msgspec
 
 from service.experiments.assignment import NO_CHOICE, Assigner, Choice
-from service.experiments.definition import ARMS_OF_CONTRACT, Experiment
-from service.experiments.revisions import Revision, created, in_force
+from service.experiments.definition import Experiment
+from service.experiments.revisions import Revision, in_force
+from service.experiments.standing import make_standing_experiment
 from service.experiments.sticky import Sticky
 from service.experiments.stores import ExperimentStore
 from service.storage.errors import StorageError
@@ -101,10 +102,7 @@ class LiveExperiments:
         if not self._is_prepared:
             await self._store.prepare()
             self._is_prepared = True
-        revisions = await self._store.revisions()
-        if not any(one.experiment_id == self._default.experiment_id for one in revisions):
-            await self._store.add_revision(created(self._default, ARMS_OF_CONTRACT, self._clock()))
-            revisions = await self._store.revisions()
+        revisions = list(await make_standing_experiment(self._store, self._default, self._clock()))
         if revisions != self._revisions:
             self._take(revisions)
             await asyncio.to_thread(_keep, self._file, revisions)

@@ -1,8 +1,6 @@
 """/v1/experiments: what there is, what came of it, and for admins how to change it."""
 
 import asyncio
-import csv
-import io
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,7 +12,9 @@ from service.experiments.admin import ExperimentAdmin
 from service.experiments.definition import Status
 from service.experiments.live import LiveExperiments
 from service.experiments.people import VariantPeople, gather_people
+from service.experiments.planning import PlanRequest, plan_for
 from service.experiments.revisions import Revision
+from service.experiments.rows import csv_of, rows_of
 from service.experiments.stores import ExperimentStore
 from service.experiments.wire import (
     ExperimentChange,
@@ -30,18 +30,6 @@ from service.wire import decode
 
 #: From an experiment and its people to the body of its results; runs in a thread of its own.
 Summarise = Callable[[Revision, Mapping[str, VariantPeople]], dict[str, Any]]
-
-_COLUMNS = (
-    "variant",
-    "map_version",
-    "exposures",
-    "clicks",
-    "saves",
-    "hides",
-    "errors",
-    "pre_activity",
-    "is_crossed",
-)
 
 
 class ExperimentRoutes:
@@ -88,6 +76,11 @@ class ExperimentRoutes:
             return web.Response(body=orjson.dumps(rows), content_type="application/json")
         return web.Response(text=csv_of(rows), content_type="text/csv")
 
+    async def plan(self, request: web.Request) -> web.Response:
+        """How many people an experiment needs."""
+        asked = decode(PlanRequest, await read_body(request))
+        return json_answer(await plan_for(asked, self._store, self._admin))
+
     async def create(self, request: web.Request) -> web.Response:
         """A new draft."""
         require_admin(request.headers, request.remote, self._credentials)
@@ -132,24 +125,6 @@ class StoreAwayError(UnavailableError):
     def __init__(self, detail: str, *, retry_after: int | None = None) -> None:
         # What the store said names machines, which is not for callers.
         super().__init__("What keeps the experiments does not answer at the moment", retry_after=5)
-
-
-def rows_of(people: Mapping[str, VariantPeople]) -> list[dict[str, Any]]:
-    """One row a person, variant by variant."""
-    return [
-        dict(zip(_COLUMNS, (variant, *values), strict=True))
-        for variant, one in people.items()
-        for values in zip(*(getattr(one, name).tolist() for name in _COLUMNS[1:]), strict=True)
-    ]
-
-
-def csv_of(rows: list[dict[str, Any]]) -> str:
-    """Rows as CSV with a header."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 def _id(request: web.Request) -> str:

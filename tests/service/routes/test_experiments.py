@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from service.experiments.planning import PlanAnswer
 from service.experiments.wire import (
     ExperimentAnswer,
     ExperimentDetailAnswer,
@@ -172,6 +173,18 @@ async def test_each_person_gets_one_variant_and_each_answer_counts_once_with_it(
     expected = Counter(variant for variants in seen.values() for variant in variants)
     assert {one["variant_id"]: one["user_count"] for one in found["variants"]} == expected
     assert found["people_in_several_variants"] == 0
+
+
+async def test_a_plan_says_how_many_people_it_takes(client: Client):
+    asked = {"effect": 0.1, "baseline": 0.12, "people_a_day": 300}
+    told = await ask(client, "POST", "/plan", asked)
+    msgspec.convert(told, PlanAnswer)
+    assert (told["people"], told["people_one_look"], told["days"]) == (45_962, 24_002, 154)
+    answer = await ask(client, "POST", "/plan", {"effect": 0.1, "experiment_id": "rec_algorithm_v1"}, 400)
+    assert answer["detail"].startswith("baseline: needed, because the control")
+    await ask(client, "POST", "/plan", {"effect": 0.1, "experiment_id": "nothing"}, 404)
+    answer = await ask(client, "POST", "/plan", {"effect": "much"}, 400)
+    assert answer["detail"].startswith("effect: ")
 
 
 async def test_tests_guests_and_looks_of_the_site_itself_are_no_exposures(client: Client):
