@@ -1,4 +1,4 @@
-"""Databases for the tests: a real MariaDB for the whole session, and both engines behind one fixture."""
+"""Databases for the tests: a real MariaDB and MySQL for the whole session, and all engines behind one fixture."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ prepare_this_process()  # kernels compiled from what is there now, in these test
 
 from service.storage.database import Database, DatabaseSettings, open_database  # noqa: E402
 from service.storage.migrate import migrate  # noqa: E402
-from tests.servers import MariaDBServer, missing_program  # noqa: E402
+from tests.servers import MariaDBServer, MySQLServer, has_mysql, missing_program  # noqa: E402
 from tests.site import Site  # noqa: E402
 
 # The first call of a kernel compiles it, which says nothing about the example that happened to make it.
@@ -31,6 +31,20 @@ def mariadb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB
     """A MariaDB that only reading and writing tests share: who stops or starves a server starts their own."""
     require_mariadb()
     server = MariaDBServer(tmp_path_factory.mktemp("mariadb"))
+    try:
+        server.install()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def mysql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MySQLServer]:
+    """A MySQL, with the login that is its default."""
+    require_mariadb()  # for the plain client
+    if not has_mysql():
+        pytest.skip("no MySQL server (tests/mysql/install)")
+    server = MySQLServer(tmp_path_factory.mktemp("mysql"))
     try:
         server.install()
         yield server
@@ -86,15 +100,28 @@ def kept_site_settings(mariadb_server: MariaDBServer) -> DatabaseSettings:
     return _kept_site(mariadb_server)
 
 
-@pytest.fixture(params=["sqlite", "mariadb"])
+@pytest.fixture(scope="session")
+def kept_mysql_settings(mysql_server: MySQLServer) -> DatabaseSettings:
+    """The same on MySQL."""
+    return _kept_site(mysql_server)
+
+
+_KEPT = {
+    "mariadb": ("kept_site_settings", "mariadb_server"),
+    "mysql": ("kept_mysql_settings", "mysql_server"),
+}
+
+
+@pytest.fixture(params=["sqlite", *_KEPT])
 def migrated_settings(request: pytest.FixtureRequest) -> DatabaseSettings:
     """Each engine in turn, migrated and empty."""
     if request.param == "sqlite":
         file_settings: DatabaseSettings = request.getfixturevalue("file_settings")
         asyncio.run(_migrate(file_settings))
         return file_settings
-    settings: DatabaseSettings = request.getfixturevalue("kept_site_settings")
-    server: MariaDBServer = request.getfixturevalue("mariadb_server")
+    settings: DatabaseSettings
+    server: MariaDBServer
+    settings, server = map(request.getfixturevalue, _KEPT[request.param])
     empty_database(server, settings.name)
     return settings
 

@@ -11,6 +11,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+_MYSQL = Path(__file__).with_name("mysql") / "root"
+
 READY_WITHIN_SECONDS = 30.0
 POLL_SECONDS = 0.05
 
@@ -48,6 +50,7 @@ def free_port() -> int:
 class MariaDBServer:
     """One MariaDB with a data directory below `directory`, listening on 127.0.0.1 and on a socket file."""
 
+    name = "mariadbd"
     host = "127.0.0.1"
     user = "craic"
     password = "a password with ' and % in it"
@@ -62,8 +65,7 @@ class MariaDBServer:
     def install(self) -> None:
         """Create the data directory, start, and add the account that the service uses."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        arguments = ["--auth-root-authentication-method=normal", "--skip-test-db"]
-        self._checked(["mariadb-install-db", "--no-defaults", *self._place(), *arguments])
+        self._checked(self._making())
         self.start()
         quoted = self.password.replace("'", "''")
         self.run_sql(f"CREATE USER '{self.user}'@'%' IDENTIFIED BY '{quoted}'")
@@ -72,13 +74,13 @@ class MariaDBServer:
     def start(self) -> None:
         """Start and return once the server answers."""
         network = [f"--port={self.port}", f"--socket={self._socket}", f"--bind-address={self.host}"]
-        command = [str(_program("mariadbd")), "--no-defaults", *self._place(), *network, *SITE_LIKE_OPTIONS]
+        command = [*self._program(), *self._place(), *network, *SITE_LIKE_OPTIONS]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
         deadline = time.monotonic() + READY_WITHIN_SECONDS
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"mariadbd did not start:\n{self._log.read_text()[-4000:]}")
+                raise RuntimeError(f"{self.name} did not start:\n{self._log.read_text()[-4000:]}")
             time.sleep(POLL_SECONDS)
 
     def stop(self) -> None:
@@ -111,7 +113,14 @@ class MariaDBServer:
 
     @property
     def _log(self) -> Path:
-        return self.directory / "mariadbd.log"
+        return self.directory / f"{self.name}.log"
+
+    def _making(self) -> list[str]:
+        arguments = ["--auth-root-authentication-method=normal", "--skip-test-db"]
+        return ["mariadb-install-db", "--no-defaults", *self._place(), *arguments]
+
+    def _program(self) -> list[str]:
+        return [str(_program("mariadbd")), "--no-defaults"]
 
     def _place(self) -> list[str]:
         as_root = ["--user=root"] if os.geteuid() == 0 else []
@@ -140,6 +149,31 @@ class MariaDBServer:
         if done.returncode != 0:
             raise RuntimeError(f"{command[0]} failed:\n{done.stdout}{done.stderr}")
         return done.stdout
+
+
+class MySQLServer(MariaDBServer):
+    """One MySQL, as unpacked by tests/mysql/install; its accounts log in by `caching_sha2_password`."""
+
+    name = "mysqld"
+
+    def _making(self) -> list[str]:
+        return [*self._program(), *self._place(), "--initialize-insecure"]
+
+    def _program(self) -> list[str]:
+        # The libraries are newer than this system's, so they come with a loader of their own.
+        libraries = next(iter((_MYSQL / "usr" / "lib").glob("*-linux-gnu")))
+        loader = next(iter(libraries.glob("ld-linux-*")))
+        messages = _MYSQL / "usr" / "share" / "mysql"
+        return [
+            *(str(loader), "--library-path", str(libraries), str(_MYSQL / "usr" / "sbin" / "mysqld")),
+            *("--no-defaults", f"--basedir={_MYSQL / 'usr'}", f"--lc-messages-dir={messages}"),
+            *("--mysqlx=OFF", "--secure-file-priv=NULL", f"--pid-file={self.directory / 'mysqld.pid'}"),
+        ]
+
+
+def has_mysql() -> bool:
+    """Whether tests/mysql/install could get a MySQL."""
+    return (_MYSQL / "usr" / "sbin" / "mysqld").is_file()
 
 
 def _program(name: str) -> str | None:

@@ -31,6 +31,10 @@ class Intake:
             return False
         return self._state.apply(user_id, event_id, known, at)
 
+    def last_acted_at(self, user_id: str, event_id: str) -> float:
+        """When a person last did something with an event, -inf where nothing is known."""
+        return self._state.last_acted_at(user_id, event_id)
+
     def is_erased(self, user_id: str, at: float) -> bool:
         """Whether a person has had erased what they did `at`, to the second, as the databases compare it."""
         return int(at) <= self._erased.get(user_id, -1)

@@ -126,7 +126,8 @@ class PairsFollower:
 
     async def _take_back(self, table: PairTable, pairs: list[Pair], at: int) -> None:
         action = _TAKEN_BACK[table.name]
-        entries = [_removal(action, user_id, event_id, at) for user_id, event_id in pairs]
+        # What is taken back was done before, though its row may be stamped with this second, or with one to come.
+        entries = [_removal(action, *pair, int(max(at, self._intake.last_acted_at(*pair)))) for pair in pairs]
         for entry in entries:
             self._intake.apply(entry.user_id, entry.event_id, entry.action, entry.recorded_at)
         await self._last_known.drop_pairs(table.name, pairs)

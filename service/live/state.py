@@ -99,6 +99,11 @@ class LiveState:
         self._put(row, event, longer)
         return longer is not history
 
+    def last_acted_at(self, user_id: str, event_id: str) -> float:
+        """When a person last did something with an event, as far as it was since the training; -inf for never."""
+        since = self._since.get(self.user_row(user_id), {}).get(self.event_index(event_id))
+        return since.deeds[-1].at if since is not None and since.deeds else -np.inf
+
     def forget_user(self, user_id: str, until: float = np.inf) -> None:
         """Stop using anything a person did up to the second `until`: likes, dismissals, part in neighbourhoods."""
         row = self.user_row(user_id)

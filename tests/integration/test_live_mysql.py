@@ -124,6 +124,9 @@ async def test_a_save_stamped_late_or_in_the_future_is_noticed_and_hides_no_othe
         await site.save(4, 12, None)
         await eventually(lambda: _lacks(service.recommend(4), "12"))
 
+        await site.unsave(4, 10)  # before the time that its row was stamped with
+        await eventually(lambda: _holds(service.recommend(4), "10"))
+
 
 async def test_a_save_and_a_hide_that_are_taken_back_are_noticed_and_recorded(
     home: Path, site_db: DatabaseSettings, site: Site, others: Database

@@ -1,4 +1,4 @@
-"""What only a server can do: be slow, be full, restart, hang. For MySQL 8's login see the note at the end."""
+"""What only a server can do: be slow, be full, restart, hang; and MySQL's own login."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -11,7 +11,7 @@ from service.storage.database import Database, DatabaseSettings, open_database
 from service.storage.dialect import Statement
 from service.storage.errors import StorageUnavailable
 from tests.conftest import require_mariadb, server_settings
-from tests.servers import MariaDBServer, free_port
+from tests.servers import MariaDBServer, MySQLServer, free_port
 
 ONE = Statement("SELECT 1")
 ECHO = Statement("SELECT ?")
@@ -223,5 +223,26 @@ async def test_a_restarted_server_is_found_again(own_server: MariaDBServer) -> N
     await database.close()
 
 
-# caching_sha2_password, MySQL 8's default, is not in MariaDB, and Debian has no MySQL server: what asyncmy does for
-# it is tested there only as far as asyncmy's own tests go.
+async def test_an_account_with_mysql_s_own_login_gets_in_the_first_time_and_again(
+    mysql_server: MySQLServer, kept_mysql_settings: DatabaseSettings
+) -> None:
+    accounts = mysql_server.run_sql("SELECT user, plugin FROM mysql.user").splitlines()
+    assert f"{mysql_server.user}\tcaching_sha2_password" in accounts
+    mysql_server.run_sql(
+        "FLUSH PRIVILEGES"
+    )  # forgets whose password was right: the whole exchange is made anew
+
+    for _ in range(2):  # and then the short one
+        database = await open_database(kept_mysql_settings)
+        assert await database.fetch(ECHO, ("fáilte",)) == [("fáilte",)]
+        await database.close()
+
+
+async def test_a_wrong_password_is_refused_by_mysql_s_own_login(
+    kept_mysql_settings: DatabaseSettings,
+) -> None:
+    database = await open_database(replace(kept_mysql_settings, password="wrong"))
+
+    with pytest.raises(StorageUnavailable, match="Access denied"):
+        await database.fetch(ONE)
+    await database.close()

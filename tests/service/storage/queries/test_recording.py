@@ -127,7 +127,7 @@ async def test_an_answer_is_stored_with_what_was_shown(db: Database) -> None:
         recommendation_id="rec-1",
         arm="content_based",
         city="Cork",
-        event_ids='["10","11"]',
+        event_ids='["10", "11"]',  # as MySQL writes JSON; the other engines keep it as it came
         experiment_id="exp",
         is_exposure=True,
     )
@@ -135,7 +135,7 @@ async def test_an_answer_is_stored_with_what_was_shown(db: Database) -> None:
     assert await insert_predictions(db, [row, prediction("rec-2", user_id=None)]) == Recorded(2, 0)
 
     assert await db.fetch(PREDICTIONS) == [
-        ("1", "v1", "hybrid", 2, 0.75, START, "rec-1", "content_based", "Cork", '["10","11"]', "exp", 1),
+        ("1", "v1", "hybrid", 2, 0.75, START, "rec-1", "content_based", "Cork", '["10", "11"]', "exp", 1),
         (None, "v1", "control", 20, 0.5, START, "rec-2", None, None, None, None, 0),
     ]
 
