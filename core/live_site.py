@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from core.collaborative import CollaborativeSettings, Neighbourhood, scale
 from core.kernels.jit import pinned
 from core.kernels.live import LiveRows, Site, read_row
+from core.kernels.similar import squares_of
 from core.sparse import Rows
 
 _FIRST_ROOM = 1024
@@ -108,6 +109,7 @@ class LiveSite:
         self._savers = _Side(neighbourhood.savers, event_room)
         self._user_masses = _longer(neighbourhood.user_masses, user_room, 0.0)
         self._event_masses = _longer(neighbourhood.event_masses, event_room, 0.0)
+        self._event_squares = _longer(squares_of(liked.indices, liked.weights, n_events), event_room, 0)
         self._user_scales = scale(self._user_masses, settings.activity)
         self._event_weights = scale(self._event_masses, settings.rarity)
         self._event_scales = scale(self._event_masses, settings.popularity_discount)
@@ -147,6 +149,7 @@ class LiveSite:
             room = 2 * self.n_events
             self._savers.head = _longer(self._savers.head, room, -1)
             self._event_masses = _longer(self._event_masses, room, 0.0)
+            self._event_squares = _longer(self._event_squares, room, 0)
             self._event_weights = _longer(self._event_weights, room, 1.0)
             self._event_scales = _longer(self._event_scales, room, 1.0)
             self._row = self._room_for_row()
@@ -163,6 +166,11 @@ class LiveSite:
     def event_masses(self) -> NDArray[np.float32]:
         """float32[event room]: n_e, the sum of everyone's preferences for an event; valid until the next change."""
         return self._event_masses
+
+    @property
+    def event_squares(self) -> NDArray[np.int64]:
+        """int64[event room]: Σ preference² for an event in 1/255², exact; valid until the next change."""
+        return self._event_squares
 
     def liked(self, user: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """What a person likes now: events int32[p], preferences float32[p] in 0…1, > 0, both copies.
@@ -182,7 +190,8 @@ class LiveSite:
         self._check(user, event)
         if not 0 <= weight <= 255:
             raise ValueError(f"weight: expected 0 to 255, got {weight}")
-        change = weight - self._liked.get(user, event)
+        before = self._liked.get(user, event)
+        change = weight - before
         if change == 0:
             return
         # A saver the cap left out of the model's postings joins them here: whoever acts now is worth a posting.
@@ -190,6 +199,7 @@ class LiveSite:
         grown |= self._savers.put(event, user, weight)
         self._user_masses[user] = _changed(self._user_masses[user], change)
         self._event_masses[event] = _changed(self._event_masses[event], change)
+        self._event_squares[event] += weight * weight - before * before
         self._rescale(user, event)
         if grown:
             self._site = self._assemble()

@@ -10,8 +10,11 @@ from core.kernels.jit import pinned
 from core.kernels.listing import first_open
 from core.kernels.live import Profile
 from core.kernels.neighbourhood import recommend, recommend_many
+from core.kernels.similar import rank_similar
 from core.kernels.workspace import MOST_ANSWERS, Answer, Workspace, answer, neighbours, workspace
 from core.live_site import LiveSite
+
+_NO_EVENTS = np.empty(0, np.int32)
 
 
 class Ranking(NamedTuple):
@@ -48,6 +51,7 @@ class Recommender:
         self._space = workspace(live.user_room, live.event_room)
         self._answers: dict[int, Answer] = {}
         self._recommend = self._pin_recommend()
+        self._similar = self._pin_similar()
 
     def popular(self, open_events: NDArray[np.uint8], excluded: NDArray[np.int32], n: int) -> Ranking:
         """`control`: the most popular open events that are not excluded."""
@@ -65,6 +69,20 @@ class Recommender:
             return Ranking(out, n, n)
         excluded = np.concatenate((profile.excluded, out.events[:n_personal]))
         return Ranking(out, n_personal, self._fill(out, n_personal, open_events, excluded))
+
+    def similar(
+        self, event: int, open_events: NDArray[np.uint8], n: int, excluded: NDArray[np.int32] = _NO_EVENTS
+    ) -> Ranking:
+        """The events whose savers are most like those of one event, by cosine: those that share any, at most n.
+
+        Raises IndexError for an event that is not of the site.
+        """
+        if not 0 <= event < self.live.n_events:
+            raise IndexError(f"event {event} is not of this site")
+        out = self._answer(n)
+        squares = self.live.event_squares
+        found = self._similar(event, self.live.site, squares, open_events, excluded, self._room(), out)
+        return Ranking(out, found, found)
 
     def collaborative_many(
         self, users: NDArray[np.int32], open_events: NDArray[np.uint8], n: int
@@ -99,6 +117,13 @@ class Recommender:
         return pinned(
             *(recommend, nothing, self.live.site, half_powers),
             *(open_events, self._space, self._neighbours, answer(1)),
+        )
+
+    def _pin_similar(self) -> Callable[..., int]:
+        open_events = np.empty(0, np.uint8)
+        return pinned(
+            *(rank_similar, 0, self.live.site, self.live.event_squares),
+            *(open_events, _NO_EVENTS, self._space, answer(1)),
         )
 
     def _fill(

@@ -117,7 +117,7 @@ def recommend(
     scale = ONE / (total * FULL_WEIGHT) if total > 0 else ZERO
     excluded = set(profile.excluded.tolist())
     scores = {
-        event: votes[event] * site.event_scales[event] * scale
+        event: min(ONE, votes[event] * site.event_scales[event] * scale)
         for event in votes
         if open_events[event] and event not in excluded
     }
@@ -149,6 +149,29 @@ def split(
                 share = share + factor * weight / neighbour.shared * (neighbour.vote * preference)
         shares.append(share)
     return shares
+
+
+def similar(
+    event: int, site: Site, open_events: Sequence[int], excluded: Iterable[int], n: int
+) -> list[tuple[int, np.float32]]:
+    """The n open events with the greatest cosines with `event` over the people kept in its posting list."""
+    unit = np.float32(1 / 255)
+    savers = [(user, weight * unit) for user, weight in entries(site.savers, event)]
+    norm = np.sqrt(sum((float(weight) ** 2 for _, weight in savers), 0.0))
+    products = add_up(site.liked, dict(savers))
+    hidden = {event, *excluded}
+    cosines = {
+        other: np.float32(min(1.0, float(products[other]) / (norm * np.sqrt(float(squares_of(site, other))))))
+        for other in products
+        if open_events[other] and other not in hidden
+    }
+    return [(other, cosines[other]) for other in top_k(cosines, n)]
+
+
+def squares_of(site: Site, event: int) -> int:
+    """Σ weight² over everyone who likes an event, in 1/255²."""
+    everyone = range(site.liked.head.size)
+    return sum(int(dict(entries(site.liked, user)).get(event, 0)) ** 2 for user in everyone)
 
 
 def first_open(

@@ -89,7 +89,7 @@ def rank_touched(n_touched, scale, event_scales, open_events, excluded, space, a
         # Scales are at most 1, so few events get past this line to where two more arrays are read for them.
         if votes * scale < worst_kept or votes <= 0.0 or open_events[event] == 0:
             continue
-        score = votes * event_scales[event] * scale
+        score = min(votes * event_scales[event] * scale, np.float32(1.0))  # rounding may take it a hair above
         key = key_of(score, event)
         if score > 0.0 and (size < capacity or key > keys[0]):
             size = push_bounded(keys, size, capacity, key)

@@ -1,0 +1,72 @@
+"""Event-to-event similarity for one event, live: the cosine over the people who like both.
+
+    cosine(e, f) = Σ_v r_ve · r_vf / (‖r_e‖ · ‖r_f‖)
+
+(Sarwar et al., WWW 2001). The people v are those kept in the posting list of e, and so is ‖r_e‖; with a cap on the
+postings that is a sample, which scales all cosines of e alike, so that their order is that of the whole but for chance.
+"""
+
+import numpy as np
+
+from core.kernels.heap import index_of, key_of, push_bounded, score_of, sort_best_first
+from core.kernels.jit import inlined, kernel
+from core.kernels.live import read_row, spread
+from core.reasons import Part
+
+
+@kernel
+def squares_of(indices, weights, n_columns):  # type: ignore[no-untyped-def]
+    """int64[columns]: Σ weight² of each column, in 1/255²."""
+    squares = np.zeros(n_columns, np.int64)
+    for position in range(indices.size):
+        weight = np.int64(weights[position])
+        squares[indices[position]] += weight * weight
+    return squares
+
+
+@inlined
+def _rank_cosines(n_touched, norm, event_squares, open_events, excluded, space, answer):  # type: ignore[no-untyped-def]
+    """Keep the best open events of the touched ones; clear the sums; return how many are kept."""
+    sums, touched, keys = space.event_sums, space.touched_events, space.keys
+    for position in range(excluded.size):
+        sums[excluded[position]] = 0.0
+    size = 0
+    for position in range(n_touched):
+        event = touched[position]
+        product = sums[event]
+        sums[event] = 0.0
+        if product > 0.0 and open_events[event] != 0:
+            cosine = np.float64(product) / (norm * np.sqrt(np.float64(event_squares[event])))
+            key = key_of(np.float32(min(cosine, 1.0)), event)
+            size = push_bounded(keys, size, answer.events.size, key)
+    sort_best_first(keys, size)
+    return size
+
+
+@kernel
+def rank_similar(event, site, event_squares, open_events, excluded, space, answer):  # type: ignore[no-untyped-def]
+    """Rank the open events by their cosine with one event, which is left out itself; return how many there are.
+
+    event_squares int64[events] are Σ r² in 1/255²; excluded int32[x] are left out as well. All of a score is its
+    collaborative part, and no event of a profile is named as its reason.
+    """
+    room = site.liked.head.size + 1
+    users, weights = np.empty(room, np.int32), np.empty(room, np.float32)
+    n_users = read_row(site.savers, event, users, weights)
+    squares = 0.0
+    for position in range(n_users):
+        squares += np.float64(weights[position]) * np.float64(weights[position])
+    touched = spread(site.liked, users, weights, n_users, space.event_sums, space.touched_events)
+    space.event_sums[event] = 0.0
+    size = _rank_cosines(touched, np.sqrt(squares), event_squares, open_events, excluded, space, answer)
+    for rank in range(size):
+        answer.scores[rank] = score_of(space.keys[rank])
+        answer.events[rank] = index_of(space.keys[rank])
+        answer.supporters[rank] = 0
+        answer.contributors[rank] = 0
+        answer.reasons[rank] = -1
+        answer.contributions[rank] = 0.0
+        answer.parts[rank] = 0.0
+        answer.parts[rank, Part.COLLABORATIVE] = answer.scores[rank]
+        answer.subjects[rank] = -1
+    return size
