@@ -129,6 +129,18 @@ def summarise(
     )
 
 
+def self_information(
+    ranked: NDArray[np.int32], popularity: NDArray[np.integer], n_people: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """By row of `ranked`, as in `summarise`: the bits float64[m] of what was shown, and how much that was int64[m].
+
+    Novelty is the sum of the first divided by the sum of the second.
+    """
+    shown = ranked >= 0
+    bits = math.log2(max(n_people, 1)) - np.log2(np.maximum(popularity, 1))
+    return np.where(shown, bits[ranked], 0.0).sum(axis=1), shown.sum(axis=1)
+
+
 def _novelty(popularity: NDArray[np.integer], n_people: int) -> float:
     if popularity.size == 0:
         return 0.0

@@ -149,21 +149,41 @@ class ModelInfoAnswer(Struct):
 
 
 class ModelVersionAnswer(Struct):
-    """A model on disk; `problem` says why its manifest cannot be trusted, and the rest is not known then."""
+    """A model on disk; `problem` says why its manifest cannot be trusted, and the rest is not known then.
+
+    `validation` has every arm's measures with their intervals, and those of the model that served when it was trained;
+    `gate` says which that was, and what was overruled to publish this one.
+    """
 
     model_version: str
     trained_at: str | None = None
     training_samples: int | None = None
     validation_metrics: dict[str, float] | None = None
+    validation: dict[str, Any] | None = None
+    gate: dict[str, Any] | None = None
     problem: str | None = None
 
 
+class RefusedModelAnswer(Struct):
+    """A training whose model was not published, and why; `validation` as of a model, if it came to one."""
+
+    model_version: str
+    refused_at: str | None
+    reasons: list[str]
+    training_samples: int
+    validation: dict[str, Any] | None = None
+
+
 class ModelVersionsAnswer(Struct):
-    """The models on disk, the newest first: the one that is published, and the one that this process serves with."""
+    """The models on disk, the newest first: the one that is published, and the one that this process serves with.
+
+    `refused` are the last trainings that published nothing because of what they found.
+    """
 
     published: str | None
     serving: str | None
     versions: list[ModelVersionAnswer]
+    refused: list[RefusedModelAnswer]
 
 
 class ModelRolledBackAnswer(Struct):

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from service.settings import Settings
 
 if TYPE_CHECKING:
     from service.importing.loading import ImportReport, Progress
+    from service.models import ModelRegistry
     from service.storage.database import Database
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -86,6 +88,13 @@ def train(arguments: tuple[str, ...]) -> None:
 
 @main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def tune(arguments: tuple[str, ...]) -> None:
+    """Choose the settings of the arms for this site."""
+    _become_training("tune", arguments)
+
+
+@main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def evaluate(arguments: tuple[str, ...]) -> None:
     """Measure every arm on held-out interactions."""
     _become_training("evaluate", arguments)
@@ -121,12 +130,15 @@ def rollback(version: str | None) -> None:
     from core.bundle import BundleError
     from service.models import ModelRegistry, NoModelError
 
+    settings = read_settings()
+    registry = ModelRegistry(settings.models_directory)
     try:
-        published = ModelRegistry(read_settings().models_directory).roll_back(version)
+        published = registry.roll_back(version)
     except (NoModelError, BundleError) as error:
         click.echo(f"Nothing changed: {error}", err=True)
         sys.exit(FAILED)
     click.echo(f"{published} is published")
+    run_foreseen(_record_model(settings, registry, published))
 
 
 @main.command()
@@ -167,6 +179,7 @@ def _list_models(settings: Settings) -> None:
     """One line a model: its version, whether it is the published one, and what its manifest says."""
     from core.bundle import BundleError
     from service.models import ModelRegistry
+    from service.refusals import read_refusals
 
     registry = ModelRegistry(settings.models_directory)
     current = registry.current()
@@ -179,8 +192,27 @@ def _list_models(settings: Settings) -> None:
         except BundleError as error:
             told = str(error)
         click.echo(f"{'*' if version == current else ' '} {version}  {told}")
+    for refusal in read_refusals(registry.directory):
+        click.echo(f"x {refusal.model_version}  not published: {'; '.join(refusal.reasons)}")
     if current is None:
         click.echo("No model is published; train one with: craic train", err=True)
+
+
+async def _record_model(settings: Settings, registry: "ModelRegistry", version: str) -> None:
+    """Say in model_versions what serves; the pointer on disk is what counts, so a database away stops nothing."""
+    from service.database import open_configured_database
+    from service.model_record import record_model
+    from service.storage.errors import StorageError
+    from service.storage.queries.models import UnknownModelError
+
+    try:
+        database = await open_configured_database(settings)
+        try:
+            await record_model(database, registry, version, int(time.time()))
+        finally:
+            await database.close()
+    except (StorageError, UnknownModelError, OSError) as error:
+        click.echo(f"model_versions does not say so: {error}", err=True)
 
 
 async def _prepare_demo(

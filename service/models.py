@@ -6,16 +6,22 @@
 The pointer is replaced by a rename, so a reader finds the old version or the new one, never half of either.
 """
 
+import fcntl
 import os
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.bundle import BundleError, open_bundle, read_facts
+from core.bundle import UNFINISHED, BundleError, open_bundle, read_facts
 from core.model import COPY_ON_WRITE, Model, model_from
+from service.storage.whole_file import replace_file
 
+_POINTER = "current"
+_DELETED = ".deleted-"
 _VERSION = re.compile(r"[0-9]{8}T[0-9]{6}Z(-[0-9]+)?")
 
 
@@ -53,7 +59,7 @@ class ModelRegistry:
         """The version that serves, None before the first was published."""
         try:
             # What a failing disk made of the pointer is a version that is not there, which loading it will say.
-            return (self.directory / "current").read_text("utf-8", errors="replace").strip() or None
+            return (self.directory / _POINTER).read_text("utf-8", errors="replace").strip() or None
         except FileNotFoundError:
             return None
 
@@ -61,13 +67,8 @@ class ModelRegistry:
         """Make a version that is on disk the one that serves. Raises NoModelError when it is not there."""
         if not self.path(version).is_dir():
             raise NoModelError(f"there is no model {version} in {self.directory}")
-        fresh = self.directory / f".current-{os.getpid()}"
-        with fresh.open("w", encoding="utf-8") as file:
-            file.write(f"{version}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self.directory / "current")
-        _sync_directory(self.directory)
+        with self._changing():
+            self._point_to(version)
 
     def facts(self, version: str) -> dict[str, Any]:
         """What the manifest of a version says. Raises BundleError when that cannot be trusted."""
@@ -82,20 +83,45 @@ class ModelRegistry:
             version = self._before_current()
         elif version not in self.versions():
             raise NoModelError(f"there is no model {version} in {self.directory}")
-        self.load(version)
-        self.publish(version)
+        with self._changing():
+            self.load(version)
+            self._point_to(version)
         return version
 
     def prune(self, keep: int) -> list[str]:
         """Delete the oldest versions but for `keep` ≥ 2 and the current one; returns which."""
-        current = self.current()
-        old = [version for version in self.versions()[:-keep] if version != current]
-        for version in old:
-            # Renamed first: a version is there whole or not at all, also when this is cut short.
-            doomed = self.directory / f".deleted-{version}"
-            self.path(version).rename(doomed)
-            shutil.rmtree(doomed)
+        with self._changing():
+            current = self.current()
+            old = [version for version in self.versions()[:-keep] if version != current]
+            for version in old:
+                # Renamed first: a version is there whole or not at all, also when this is cut short.
+                self.path(version).rename(self.directory / f"{_DELETED}{version}")
+        self._remove(f"{_DELETED}*")
         return old
+
+    def clean(self) -> None:
+        """Remove what trainings and deletions that were cut short have left behind. Only while no other can train."""
+        if self.directory.is_dir():
+            self._remove(f"*{UNFINISHED}", f"{_DELETED}*")
+            with self._changing():  # nobody is half-way through replacing the pointer
+                self._remove(f".{_POINTER}-*")
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Keep other processes from moving the pointer, or deleting what it is about to point to."""
+        descriptor = os.open(self.directory, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)  # gone with the process, however that ends
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _point_to(self, version: str) -> None:
+        replace_file(self.directory / _POINTER, f"{version}\n")
+
+    def _remove(self, *patterns: str) -> None:
+        for path in (found for pattern in patterns for found in self.directory.glob(pattern)):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def _before_current(self) -> str:
         current = self.current()
@@ -123,11 +149,3 @@ def _age(version: str) -> tuple[str, int]:
     """What sorts versions by age: -10 comes after -9."""
     stamp, _, number = version.partition("-")
     return stamp, int(number or 1)
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

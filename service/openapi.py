@@ -249,6 +249,15 @@ _IDEMPOTENCY_KEY = Parameter(
 )
 _USER_ID = Parameter("user_id", "path", "The person, as named in requests")
 
+_VALIDATION = {
+    "method": "time",
+    "cutoff": 1_795_200_000.0,
+    "people": 1_204,
+    "arms": {"collaborative_filtering": {"ndcg_at_10": 0.17}},
+    "intervals": {"collaborative_filtering": {"ndcg_at_10": [0.161, 0.179]}},
+    "live": None,
+}
+
 _RETRAINED = {
     "status": "success",
     "model_version": "20261122T020000Z",
@@ -347,7 +356,18 @@ ROUTES: tuple[Route, ...] = (
                         "trained_at": "2026-11-22T02:00:00Z",
                         "training_samples": 58_213,
                         "validation_metrics": {"ndcg_at_10": 0.17},
+                        "validation": _VALIDATION,
+                        "gate": {"compared_with": "20261121T020000Z", "forced": False, "overruled": []},
                         "problem": None,
+                    }
+                ],
+                "refused": [
+                    {
+                        "model_version": "20261120T020000Z",
+                        "refused_at": "2026-11-20T02:00:00Z",
+                        "reasons": ["only 812 of the 4,105 people of model 20261119T020000Z are left"],
+                        "training_samples": 9_104,
+                        "validation": None,
                     }
                 ],
             },

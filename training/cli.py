@@ -10,15 +10,17 @@ from typing import Any, TypeVar
 import click
 
 from core.bundle import BundleError
-from core.model import ModelSettings
 from service.database import open_configured_database
 from service.models import ModelRegistry
 from service.settings import Settings, SettingsError
-from service.storage.database import Database
 from service.storage.errors import StorageError
+from training.choosing import Choice, NothingToChooseByError, choose_settings
+from training.chosen import forget_chosen, read_chosen, store_chosen
 from training.need import why_not_needed
-from training.pipeline import TrainingRefusedError, TrainingReport, train, utc_now
-from training.snapshot import take_snapshot
+from training.pipeline import HEADLINE_ARM, TrainingRefusedError, TrainingReport, train, utc_now
+from training.ranking import ARMS
+from training.snapshot import Snapshot, take_snapshot
+from training.telling import choice_told, measures_as_dict, report_as_dict, table, told
 from training.turn import TrainingBusyError, training_turn
 from training.validation import Validation, validate
 
@@ -27,7 +29,13 @@ T = TypeVar("T")
 #: Exit codes, beside 0 for success and 2 for a wrong command line.
 FAILED, REFUSED, BUSY = 1, 3, 4
 
-_EXIT_CODES = {TrainingRefusedError: REFUSED, TrainingBusyError: BUSY}
+_EXIT_CODES: dict[type[Exception], int] = {
+    TrainingRefusedError: REFUSED,
+    NothingToChooseByError: REFUSED,
+    TrainingBusyError: BUSY,
+}
+
+_FORESEEN: tuple[type[Exception], ...] = (*_EXIT_CODES, BundleError, StorageError, OSError)
 
 _SEED = click.IntRange(min=0)
 
@@ -41,24 +49,57 @@ def main() -> None:
 @click.option("--seed", default=0, show_default=True, type=_SEED, help="Of what is held out to validate.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.option("--only-if-new", is_flag=True, help="Train only when there is something new to learn.")
-def train_command(seed: int, as_json: bool, only_if_new: bool) -> None:
-    """Train a model on everything in the database and publish it.
+@click.option(
+    "--force", is_flag=True, help="Publish a model that the gate would refuse; its manifest says so."
+)
+def train_command(seed: int, as_json: bool, only_if_new: bool, force: bool) -> None:
+    """Train a model on everything in the database and publish it, unless it is worse than the one that serves.
 
     The new model is validated on the last fifth of the interactions (held out by person where no times are
-    known), written to MODEL_DIR and becomes the one that serves. A running service takes it over by itself.
+    known), together with the settings of the live model, on the same people. It is refused when it is worse
+    beyond the 95 % interval, when an arm ranks nothing any more, when most people, events or likes are gone, or
+    when its numbers are not finite. Otherwise it is written to MODEL_DIR and serves; a running service takes it
+    over by itself. Settings are those that `craic tune` chose last.
 
     With --only-if-new a model younger than RETRAIN_THRESHOLD_DAYS is kept until RETRAIN_MIN_INTERACTIONS have come.
 
-    Exit codes: 0 published, or nothing new, 1 failed, 3 refused because there is too little data
-    (MIN_TRAINING_SAMPLES), 4 another training is under way.
+    Exit codes: 0 published, or nothing new, 1 failed, 3 refused: too little data (MIN_TRAINING_SAMPLES), or a model
+    that did not pass, 4 another training is under way.
     """
     settings = _settings()
-    outcome = _run(_train(settings, seed, only_if_new), "Nothing was published")
+    outcome = _run(_train(settings, seed, only_if_new, force), "Nothing was published")
     if isinstance(outcome, TrainingReport):
-        click.echo(json.dumps(_as_dict(outcome)) if as_json else _told(outcome))
+        click.echo(json.dumps(report_as_dict(outcome)) if as_json else told(outcome))
     else:
         kept = {"status": "success", "model_version": ModelRegistry(settings.models_directory).current()}
         click.echo(json.dumps({**kept, "kept": outcome}) if as_json else f"Nothing was trained: {outcome}")
+
+
+@main.command("tune")
+@click.option("--seed", default=0, show_default=True, type=_SEED, help="Of what is held out.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was chosen as JSON.")
+@click.option("--reset", is_flag=True, help="Go back to the settings that come with the program, at once.")
+def tune_command(seed: int, as_json: bool, reset: bool) -> None:
+    """Choose the settings of the arms for this site; `craic train` uses them from then on.
+
+    One setting after the other takes the value that ranks held-out likes best. The last fifth of the
+    interactions is not looked at while choosing: it judges what was chosen against the settings before. What
+    is worse for the default arm beyond the interval is not taken. The settings are kept in MODEL_DIR with the
+    cut-off of the data, the people, the measure, the seed and the number of trials.
+
+    Exit codes: 0 chosen, 1 failed, 3 too little data or nothing better, 4 a training is under way.
+    """
+    settings = _settings()
+    if reset:
+        had = _run(_reset(settings), "Nothing was changed")
+        click.echo("The settings are the program's own" + (" again." if had else "."))
+        return
+    choice = _run(_tune(settings, seed), "Nothing was chosen")
+    if as_json:
+        chosen = {"settings": choice.chosen.settings.as_dict(), "chosen_on": choice.chosen.chosen_on}
+        click.echo(json.dumps(chosen))
+    else:
+        click.echo(choice_told(choice))
 
 
 @main.command("evaluate")
@@ -78,54 +119,86 @@ def evaluate_command(seed: int, k: int, as_json: bool) -> None:
         click.echo("Nothing was measured: there are too few likes to hold any out", err=True)
         sys.exit(REFUSED)
     if as_json:
-        click.echo(json.dumps({name: metrics.as_dict() for name, metrics in validation.arms.items()}))
+        click.echo(json.dumps(measures_as_dict(validation)))
     else:
-        click.echo(_table(validation))
+        click.echo(table(validation))
 
 
-async def _train(settings: Settings, seed: int, only_if_new: bool) -> TrainingReport | str:
+async def _train(settings: Settings, seed: int, only_if_new: bool, force: bool) -> TrainingReport | str:
     """Train, or say why no training is needed."""
     registry = ModelRegistry(settings.models_directory)
     with training_turn(settings.models_directory):
+        chosen = read_chosen(settings.models_directory)
         database = await open_configured_database(settings)
         try:
             least, days = settings.retrain_min_interactions, settings.retrain_threshold_days
-            if only_if_new and (reason := await why_not_needed(database, registry, utc_now(), least, days)):
+            if only_if_new and (
+                reason := await why_not_needed(database, registry, chosen.settings, utc_now(), least, days)
+            ):
                 return reason
-            return await _train_with(database, registry, settings, seed)
+            return await train(
+                database,
+                registry,
+                chosen.settings,
+                utc_now(),
+                settings.min_training_samples,
+                seed,
+                settings.keep_models,
+                _tell_step,
+                headline=_headline(settings),
+                force=force,
+                chosen_on=chosen.chosen_on,
+            )
         finally:
             await database.close()
 
 
-async def _train_with(
-    database: Database, registry: ModelRegistry, settings: Settings, seed: int
-) -> TrainingReport:
-    return await train(
-        database,
-        registry,
-        ModelSettings(),
-        utc_now(),
-        settings.min_training_samples,
-        seed,
-        settings.keep_models,
-        progress=lambda step: click.echo(f"{step} …", err=True),
-    )
+async def _tune(settings: Settings, seed: int) -> Choice:
+    """Choose settings and store them."""
+    models = settings.models_directory
+    with training_turn(models):
+        before = read_chosen(models).settings
+        choice = choose_settings(await _snapshot(settings), before, seed, _tell_step)
+        if choice.is_worse(_headline(settings)):
+            raise TrainingRefusedError("what seemed best while choosing is worse on what was held back")
+        store_chosen(models, choice.chosen)
+    return choice
+
+
+async def _reset(settings: Settings) -> bool:
+    with training_turn(settings.models_directory):
+        return forget_chosen(settings.models_directory)
 
 
 async def _evaluate(settings: Settings, seed: int, k: int) -> Validation | None:
+    chosen = read_chosen(settings.models_directory)
+    return validate(await _snapshot(settings), chosen.settings, seed, k)
+
+
+async def _snapshot(settings: Settings) -> Snapshot:
     database = await open_configured_database(settings)
     try:
-        snapshot = await take_snapshot(database, int(utc_now().timestamp()))
+        return await take_snapshot(database, int(utc_now().timestamp()))
     finally:
         await database.close()
-    return validate(snapshot, ModelSettings(), seed, k)
+
+
+def _headline(settings: Settings) -> str:
+    """The arm that people get by default, and that decides whether a model is better."""
+    return settings.default_variant if settings.default_variant in ARMS else HEADLINE_ARM
+
+
+def _tell_step(step: str) -> None:
+    click.echo(f"{step} …", err=True)
 
 
 def _run(work: Coroutine[Any, Any, T], outcome: str) -> T:
     """Run to the end; a failure becomes one line on standard error, which begins with `outcome`, and an exit code."""
     try:
         return asyncio.run(work)
-    except (TrainingRefusedError, TrainingBusyError, BundleError, StorageError, OSError) as error:
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from None
+    except _FORESEEN as error:
         click.echo(f"{outcome}: {error}", err=True)
         sys.exit(_EXIT_CODES.get(type(error), FAILED))
 
@@ -135,45 +208,3 @@ def _settings() -> Settings:
         return Settings.from_environment(os.environ)
     except SettingsError as error:
         raise click.UsageError(str(error)) from None
-
-
-def _as_dict(report: TrainingReport) -> dict[str, Any]:
-    """The report by the names of the API's answer to a retraining."""
-    return {
-        "status": "success",
-        "model_version": report.version,
-        "metrics": {
-            "training_samples": report.training_samples,
-            "training_duration_seconds": round(report.training_duration_seconds, 3),
-            "validation_metrics": report.validation_metrics,
-        },
-    }
-
-
-def _told(report: TrainingReport) -> str:
-    rows = report.rows
-    left_out = {
-        "of unknown actions": rows.unknown_action,
-        "repeated": rows.duplicates,
-        "after the cut-off": rows.after_cutoff,
-    }
-    lines = [
-        f"Published model {report.version} in {report.training_duration_seconds:.1f} s.",
-        f"{rows.kept:,} of {rows.rows:,} interactions used: {rows.liked:,} likes, {rows.dismissed:,} dismissals"
-        + "".join(f"; {count:,} {what}" for what, count in left_out.items() if count)
-        + ".",
-    ]
-    if report.validation is not None:
-        lines.append(_table(report.validation))
-    return "\n".join(lines)
-
-
-def _table(validation: Validation) -> str:
-    """The arms' measures, one line each."""
-    how = "the last fifth by time" if validation.method == "time" else "a fifth of each person's likes"
-    people = next(iter(validation.arms.values())).users
-    measures = {name: metrics.as_dict() for name, metrics in validation.arms.items()}
-    columns = [name for name in next(iter(measures.values())) if not name.startswith("users")]
-    head = f"{'arm':<26}" + "".join(f"{name:>17}" for name in columns)
-    body = [f"{arm:<26}" + "".join(f"{of[name]:>17.4f}" for name in columns) for arm, of in measures.items()]
-    return "\n".join([f"Judged on {how}, {people:,} people:", head, *body])

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from core.bundle import BundleError
+from core.model import ModelSettings
 from service.models import ModelRegistry
 from service.storage.database import Database
 from service.storage.queries.changes import count_feedback_after, pair_fingerprints
@@ -12,12 +13,17 @@ _SECONDS_A_DAY = 86_400
 
 
 async def why_not_needed(
-    database: Database, registry: ModelRegistry, now: datetime, least_new: int, threshold_days: float
+    database: Database,
+    registry: ModelRegistry,
+    settings: ModelSettings,
+    now: datetime,
+    least_new: int,
+    threshold_days: float,
 ) -> str | None:
     """Why no training is needed at `now`, None when one is.
 
-    One is needed when there is no good model, when it is `threshold_days` old, or when `least_new` interactions have
-    come since. Raises StorageError when the database cannot tell.
+    One is needed when there is no good model, when other settings were chosen since, when it is `threshold_days` old,
+    or when `least_new` interactions have come since. Raises StorageError when the database cannot tell.
     """
     current = registry.current()
     if current is None:
@@ -25,6 +31,8 @@ async def why_not_needed(
     try:
         facts = registry.facts(current)
     except BundleError:
+        return None
+    if facts["settings"] != settings.as_dict():
         return None
     days = (now.timestamp() - facts["cutoff"]) / _SECONDS_A_DAY
     new = await count_feedback_after(database, int(facts["last_feedback_id"]))

@@ -1,4 +1,9 @@
-"""How good a model of this data is: each arm fitted on the past, judged by what people liked next."""
+"""How good a model of this data is: each arm fitted on the past, judged by what people liked next.
+
+The live model is judged beside the new one: its settings, fitted on the same past, on the same people. Its own arrays
+would not do. They have learned from most of what is held out here; and the service counts every action since in them,
+so that keeping a live model means to go on with its settings on today's data, which is what this measures.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,12 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.evaluation import Metrics, summarise
-from core.model import ModelSettings
+from core.evaluation import Metrics
+from core.model import Model, ModelSettings
 from core.sparse import Pairs
-from core.splits import split
+from core.splits import Split, split
 from training.fitting import fit_model
-from training.ranking import ARMS, rows_of
+from training.measuring import Difference, Intervals, Judged, differences, intervals, judge, metrics_of
+from training.ranking import rows_of
 from training.snapshot import Snapshot
 
 #: The share of the interactions that judges.
@@ -22,20 +28,62 @@ K = 10
 
 
 @dataclass(frozen=True, slots=True)
+class LiveMeasures:
+    """The live model's settings on the people of a validation, and how much better the new ones are for them."""
+
+    same_settings: bool  #: as those of the new model, whose figures these are then
+    arms: Mapping[str, Metrics]
+    intervals: Mapping[str, Intervals]
+    differences: Mapping[str, Difference]
+
+
+@dataclass(frozen=True, slots=True)
 class Validation:
     """The measures of each arm on the same people, and how the data was split."""
 
     method: str  #: "time" or "holdout"
     cutoff: float  #: unix seconds, the end of what the arms were fitted on
+    people: int
     arms: Mapping[str, Metrics]
+    intervals: Mapping[str, Intervals]
+    live: LiveMeasures | None = None
 
 
-def validate(snapshot: Snapshot, settings: ModelSettings, seed: int, k: int = K) -> Validation | None:
+@dataclass(frozen=True, slots=True)
+class _Jury:
+    """Who judges, by which events, among which candidates."""
+
+    people: NDArray[np.int32]
+    relevant: Pairs  #: rows the people
+    open_events: NDArray[np.uint8]
+
+
+def validate(
+    snapshot: Snapshot, settings: ModelSettings, seed: int, k: int = K, live: ModelSettings | None = None
+) -> Validation | None:
     """Fit on a part of a snapshot and judge every arm on the rest; None when nobody is left to judge by.
 
-    In a time split the candidates are the events that had not started at the cut, as at serving.
+    In a time split the candidates are the events that had not started at the cut, as at serving. `live` are the
+    settings of the model that serves.
     """
-    parts = split(
+    parts = split_of(snapshot, settings, seed)
+    jury = _jury(snapshot, parts, seed)
+    if not jury.people.size:
+        return None
+    judged = _judge(snapshot, parts, settings, jury, k)
+    return Validation(
+        parts.method,
+        parts.cutoff,
+        jury.people.size,
+        metrics_of(judged),
+        intervals(judged, seed),
+        None if live is None else _compare(snapshot, parts, jury, settings, live, judged, seed),
+    )
+
+
+def split_of(snapshot: Snapshot, settings: ModelSettings, seed: int) -> Split:
+    """What a validation fits on, and what it judges by."""
+    return split(
         snapshot.log,
         len(snapshot.users),
         len(snapshot.events),
@@ -44,14 +92,40 @@ def validate(snapshot: Snapshot, settings: ModelSettings, seed: int, k: int = K)
         HELD_OUT,
         seed,
     )
+
+
+def _compare(
+    snapshot: Snapshot,
+    parts: Split,
+    jury: _Jury,
+    settings: ModelSettings,
+    live: ModelSettings,
+    judged: Mapping[str, Judged],
+    seed: int,
+) -> LiveMeasures:
+    k = next(iter(judged.values())).metrics.k
+    same = live == settings
+    others = judged if same else _judge(snapshot, parts, live, jury, k)
+    return LiveMeasures(same, metrics_of(others), intervals(others, seed), differences(judged, others, seed))
+
+
+def _jury(snapshot: Snapshot, parts: Split, seed: int) -> _Jury:
+    everyone = np.arange(len(snapshot.users), dtype=np.int32)
     started = snapshot.event_starts <= parts.cutoff if parts.method == "time" else np.False_
     open_events = np.where(started, 0, np.ones(len(snapshot.events))).astype(np.uint8)
-    relevant = _only_open(
-        rows_of(parts.held_out, np.arange(len(snapshot.users), dtype=np.int32)), open_events
-    )
+    relevant = _only_open(rows_of(parts.held_out, everyone), open_events)
     people = _sample(np.flatnonzero(np.diff(relevant.indptr)).astype(np.int32), seed)
-    if not people.size:
-        return None
+    return _Jury(people, rows_of(relevant, people), open_events)
+
+
+def _judge(
+    snapshot: Snapshot, parts: Split, settings: ModelSettings, jury: _Jury, k: int
+) -> Mapping[str, Judged]:
+    model = _fit(snapshot, parts, settings)
+    return judge(model, jury.people, jury.relevant, jury.open_events, k)
+
+
+def _fit(snapshot: Snapshot, parts: Split, settings: ModelSettings) -> Model:
     model, _ = fit_model(
         "validation",
         snapshot.users,
@@ -62,14 +136,7 @@ def validate(snapshot: Snapshot, settings: ModelSettings, seed: int, k: int = K)
         settings,
         parts.cutoff,
     )
-    counts = np.bincount(model.preferences.liked.indices, minlength=len(snapshot.events))
-    arms = {
-        name: summarise(
-            rank(model, people, open_events, k), rows_of(relevant, people), k, counts, len(snapshot.users)
-        )
-        for name, rank in ARMS.items()
-    }
-    return Validation(parts.method, parts.cutoff, arms)
+    return model
 
 
 def _only_open(relevant: Pairs, open_events: NDArray[np.uint8]) -> Pairs:

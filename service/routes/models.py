@@ -14,20 +14,23 @@ from service.answers import (
     ModelRolledBackAnswer,
     ModelVersionAnswer,
     ModelVersionsAnswer,
+    RefusedModelAnswer,
     RetrainedAnswer,
 )
 from service.errors import ConflictError, NotFoundError, UnavailableError
 from service.identity import Credentials, require_admin
 from service.live.event import iso
 from service.live.keeper import Keeper
+from service.model_record import record_model
 from service.models import ModelRegistry, NoModelError
+from service.refusals import Refusal, read_refusals
 from service.retraining import Retraining
 from service.routes.bodies import read_body
 from service.routes.json import json_answer
 from service.serving import Serving
 from service.storage.database import Database
 from service.storage.errors import StorageError
-from service.storage.queries.models import UnknownModelError, activate_model
+from service.storage.queries.models import UnknownModelError
 from service.wire import RetrainRequest, RollbackRequest, decode
 
 logger = logging.getLogger(__name__)
@@ -100,7 +103,8 @@ class ModelRoutes:
         current, serving = self._registry.current(), self._serving.current
         in_use = None if serving is None else serving.version
         versions = reversed(self._registry.versions())
-        return ModelVersionsAnswer(current, in_use, [self._version(version) for version in versions])
+        refused = [_refused(refusal) for refusal in read_refusals(self._registry.directory)]
+        return ModelVersionsAnswer(current, in_use, [self._version(version) for version in versions], refused)
 
     def _version(self, version: str) -> ModelVersionAnswer:
         try:
@@ -108,7 +112,12 @@ class ModelRoutes:
         except BundleError as error:
             return ModelVersionAnswer(version, problem=str(error))
         return ModelVersionAnswer(
-            version, iso(facts["trained_at"]), facts["training_samples"], facts["validation_metrics"]
+            version,
+            iso(facts["trained_at"]),
+            facts["training_samples"],
+            facts["validation_metrics"],
+            facts.get("validation"),
+            facts.get("gate"),
         )
 
     def _publish(self, version: str | None) -> str:
@@ -122,9 +131,19 @@ class ModelRoutes:
     async def _record(self, version: str) -> None:
         """Say in model_versions what serves; the pointer on disk is what counts, so a database away stops nothing."""
         try:
-            await activate_model(self._database, version, int(self._clock()))
+            await record_model(self._database, self._registry, version, int(self._clock()))
         except (StorageError, UnknownModelError) as error:
             logger.warning("model_versions does not say that %s serves: %s", version, error)
+
+
+def _refused(refusal: Refusal) -> RefusedModelAnswer:
+    return RefusedModelAnswer(
+        refusal.model_version,
+        iso(refusal.refused_at),
+        refusal.reasons,
+        refusal.training_samples,
+        refusal.validation,
+    )
 
 
 def _trained(report: dict[str, Any]) -> RetrainedAnswer:

@@ -20,6 +20,7 @@ from click.testing import CliRunner
 
 from service.cli import main
 from service.models import ModelRegistry
+from service.refusals import Refusal, note_refusal
 from tests.servers import free_port
 from tests.sites import a_model, write_csv, write_model
 
@@ -324,8 +325,15 @@ def test_models_are_listed_and_gone_back_to(run, tmp_path):
         write_model(registry, replace(a_model({"ann": ["rock"]}), version=version))
     registry.publish("20270102T020000Z")
 
+    note_refusal(models, Refusal("20270103T020000Z", 1.8e9, ["popularity holds NaN"], 420, {}))
+
     listed = run("models").stdout.splitlines()
-    assert [line[:18] for line in listed] == ["* 20270102T020000Z", "  20270101T020000Z"]
+    assert [line[:18] for line in listed] == [
+        "* 20270102T020000Z",
+        "  20270101T020000Z",
+        "x 20270103T020000Z",
+    ]
+    assert listed[2].endswith("not published: popularity holds NaN")
 
     assert run("models", "rollback").stdout == "20270101T020000Z is published\n"
     assert registry.current() == "20270101T020000Z"

@@ -208,3 +208,26 @@ def test_the_facts_of_a_model_are_told_without_its_arrays(registry):
     (registry.path(OLD) / MANIFEST).write_text("{}")
     with pytest.raises(BundleError, match=OLD):
         registry.facts(OLD)
+
+
+def test_what_a_crash_left_behind_is_cleaned_away_and_nothing_else(registry):
+    registry.publish(NEW)
+    for name in (f"{NEW}-2.deadbeef.unfinished", f".deleted-{OLD}-3"):
+        (registry.directory / name).mkdir()
+        (registry.directory / name / "popularity.npy").write_bytes(b"")
+    (registry.directory / ".current-4711").write_text(OLD)
+    (registry.directory / "settings.json").write_text("{}")
+
+    registry.clean()
+
+    assert sorted(path.name for path in registry.directory.iterdir()) == [
+        OLD,
+        NEW,
+        "current",
+        "settings.json",
+    ]
+    assert registry.load()[0].version == NEW
+
+
+def test_before_the_first_training_there_is_nothing_to_clean(tmp_path):
+    ModelRegistry(tmp_path / "models").clean()

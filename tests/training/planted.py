@@ -5,6 +5,7 @@ import numpy as np
 from core.actions import Action
 from core.sparse import no_pairs
 from core.vocabulary import Vocabulary
+from service.storage.queries.recording import Feedback
 from tests.sites import DAY, NOW
 from tests.strategies import log_of
 from training.snapshot import Snapshot
@@ -23,6 +24,14 @@ def planted_rows(seed: int = 1) -> list[tuple[int, int, int, float]]:
     order = rng.permutation(len(pairs))
     start = NOW - 3_600 * len(pairs)
     return [(*pairs[which], float(start + 3_600 * place)) for place, which in enumerate(order)]
+
+
+def planted_feedback() -> list[Feedback]:
+    """The same as rows of the database."""
+    return [
+        Feedback(f"user{user}", f"event{event}", Action(action).label, int(at))
+        for user, event, action, at in planted_rows()
+    ]
 
 
 def planted_snapshot(

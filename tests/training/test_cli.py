@@ -1,11 +1,16 @@
 import asyncio
 import json
+import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from core.bundle import BundleError
+from core.collaborative import CollaborativeSettings
+from core.model import ModelSettings
 from service.database import open_configured_database
 from service.models import ModelRegistry
 from service.settings import Settings
@@ -13,7 +18,9 @@ from service.storage.errors import StorageUnavailable
 from service.storage.queries.recording import Feedback, insert_feedback
 from tests.sites import DAY
 from training import cli, pipeline
+from training.chosen import ChosenSettings, store_chosen
 from training.cli import main
+from training.ranking import ARMS
 
 YESTERDAY = 1_700_000_000  # long before any test runs, as the commands go by the time of day
 
@@ -152,8 +159,10 @@ def test_an_evaluation_prints_a_line_for_each_arm_and_publishes_nothing(home):
         "novelty",
     ]
     assert head.split() == columns
-    assert [line.split()[0] for line in arms] == ["control", "collaborative_filtering"]
-    assert all(len(line.split()) == len(columns) for line in arms)
+    means, halves = arms[::2], arms[1::2]
+    assert [line.split()[0] for line in means] == list(ARMS)
+    assert all(len(line.split()) == len(columns) for line in means)
+    assert all(line.count("±") == len(columns) - 2 for line in halves)  # of all but the name and the coverage
     assert ModelRegistry(home / "models").current() is None
 
 
@@ -187,3 +196,73 @@ def test_a_wrong_setting_is_named(home, monkeypatch):
 
     assert done.exit_code == 2
     assert "MIN_TRAINING_SAMPLES: expected a whole number" in done.stderr
+
+
+def test_what_was_chosen_is_told_and_used_until_it_is_reset(home):
+    fill(home, people=140)  # so that more than twenty act in the last fifth of the time
+
+    done = run("tune", "--seed", "2")
+
+    assert done.exit_code == 0, done.output
+    assert re.search(r"settings tried on 11\d people: NDCG@20 of held-out likes 0\.", done.stdout)
+    assert "checking them on people and likes that were not looked at …" in done.stderr
+    stored = json.loads((home / "models" / "settings.json").read_text())
+    assert stored["chosen_on"]["seed"] == 2
+    assert run("train").exit_code == 0
+    registry = ModelRegistry(home / "models")
+    facts = registry.facts(registry.current())
+    assert (facts["settings"], facts["settings_chosen_on"]) == (stored["settings"], stored["chosen_on"])
+    assert json.loads(run("train", "--only-if-new", "--json").stdout)["kept"]
+
+    reset = run("tune", "--reset")
+    again = run("tune", "--reset")
+    assert (reset.stdout, again.stdout) == (
+        "The settings are the program's own again.\n",
+        "The settings are the program's own.\n",
+    )
+
+
+def test_other_settings_are_something_new_to_train_with(home, monkeypatch):
+    monkeypatch.setenv("RETRAIN_THRESHOLD_DAYS", "36500")
+    fill(home)
+    run("train")
+    assert "Nothing was trained" in run("train", "--only-if-new").stdout
+
+    store_chosen(
+        home / "models", ChosenSettings(ModelSettings(collaborative=CollaborativeSettings(neighbours=9)), {})
+    )
+
+    assert "Published model" in run("train", "--only-if-new").stdout
+
+
+def test_settings_on_disk_that_are_wrong_are_named(home):
+    (home / "models").mkdir(parents=True)
+    (home / "models" / "settings.json").write_text("{}")
+
+    for command in ("train", "evaluate", "tune"):
+        done = run(command)
+        assert done.exit_code == 2
+        assert "settings.json: 'settings' is missing" in done.stderr.replace("\n", "")
+
+
+def test_too_few_people_to_choose_by_have_the_code_of_a_refusal(home):
+    fill(home, people=5)
+
+    done = run("tune")
+
+    assert done.exit_code == 3
+    assert "Nothing was chosen: fewer than 20 people have likes to hold out" in done.stderr
+
+
+def test_a_refused_model_has_a_code_of_its_own_and_can_be_forced(home):
+    fill(home, people=40)
+    run("train")
+    database = sqlite3.connect(home / "craic.db")
+    with closing(database), database:
+        database.execute("DELETE FROM ml_feedback WHERE CAST(SUBSTR(user_id, 7) AS INTEGER) >= 10")
+
+    refused, forced = run("train"), run("train", "--force")
+
+    assert (refused.exit_code, forced.exit_code) == (3, 0)
+    assert "Nothing was published: only 10 of the 40 people of model " in refused.stderr
+    assert "Published although only 10 of the 40 people of model " in forced.stdout
