@@ -317,8 +317,8 @@ def _told(what: str, report: "ImportReport") -> str:
 
 async def _migrate(settings: Settings) -> list[str]:
     from service.database import database_settings
-    from service.storage.database import open_database
     from service.storage.migrate import migrate as run_migrations
+    from service.storage.opening import open_database
 
     settings.craic_home.mkdir(parents=True, exist_ok=True)
     database = await open_database(database_settings(settings))

@@ -1,8 +1,9 @@
 """The database that the settings name, ready to use."""
 
 from service.settings import Settings
-from service.storage.database import Database, DatabaseSettings, open_database
+from service.storage.database import Database, DatabaseSettings
 from service.storage.migrate import migrate
+from service.storage.opening import open_database
 
 
 def database_settings(settings: Settings) -> DatabaseSettings:

@@ -13,8 +13,9 @@ from service.process import prepare_this_process
 
 prepare_this_process()  # kernels compiled from what is there now, in these tests and in the processes they start
 
-from service.storage.database import Database, DatabaseSettings, open_database  # noqa: E402
+from service.storage.database import Database, DatabaseSettings  # noqa: E402
 from service.storage.migrate import migrate  # noqa: E402
+from service.storage.opening import open_database  # noqa: E402
 from tests.servers import MariaDBServer, MySQLServer, has_mysql, missing_program  # noqa: E402
 from tests.site import Site  # noqa: E402
 

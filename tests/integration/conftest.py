@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from service.storage.database import Database, DatabaseSettings, open_database
+from service.storage.database import Database, DatabaseSettings
+from service.storage.opening import open_database
 from tests.conftest import empty_database
 from tests.integration.running import fill, publish
 from tests.servers import MariaDBServer

@@ -18,8 +18,9 @@ from core.model import ModelSettings
 from service.app import Collaborators, build_app
 from service.models import ModelRegistry
 from service.settings import Settings
-from service.storage.database import Database, DatabaseSettings, open_database
+from service.storage.database import Database, DatabaseSettings
 from service.storage.dialect import Statement
+from service.storage.opening import open_database
 from service.storage.queue import DurableQueue, QueueSettings, open_queue
 from service.storage.snapshot import SnapshotFile
 from tests.site import Site

@@ -7,9 +7,10 @@ import orjson
 import pytest
 
 from service.live.retention import Retention
-from service.storage.database import Database, DatabaseSettings, open_database
+from service.storage.database import Database, DatabaseSettings
 from service.storage.dialect import Statement
 from service.storage.errors import StatementError
+from service.storage.opening import open_database
 from service.storage.queries.people import read_listening, read_preferences
 from service.storage.times import to_text
 from tests.conftest import server_settings

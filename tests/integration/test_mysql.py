@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from service.storage.database import Database, open_database
+from service.storage.database import Database
 from service.storage.dialect import Statement
+from service.storage.opening import open_database
 from tests.conftest import empty_database
 from tests.integration.running import eventually, fill, now, publish, running
 from tests.servers import MySQLServer

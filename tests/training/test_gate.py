@@ -11,9 +11,10 @@ from core.collaborative import CollaborativeSettings
 from core.model import ModelSettings
 from service.models import ModelRegistry
 from service.refusals import read_refusals
-from service.storage.database import Database, DatabaseSettings, open_database
+from service.storage.database import Database, DatabaseSettings
 from service.storage.dialect import Statement
 from service.storage.migrate import migrate
+from service.storage.opening import open_database
 from service.storage.queries.recording import insert_feedback
 from tests.sites import NOW
 from tests.training.planted import planted_feedback

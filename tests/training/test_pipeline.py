@@ -6,8 +6,9 @@ import pytest
 
 from core.model import ModelSettings
 from service.models import ModelRegistry
-from service.storage.database import Database, DatabaseSettings, open_database
+from service.storage.database import Database, DatabaseSettings
 from service.storage.migrate import migrate
+from service.storage.opening import open_database
 from service.storage.queries.recording import Feedback, insert_feedback
 from tests.sites import NOW
 from tests.training.planted import planted_feedback, planted_rows

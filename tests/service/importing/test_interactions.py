@@ -7,8 +7,9 @@ from service.importing import loading
 from service.importing.errors import ImportFileError
 from service.importing.interactions import import_interactions
 from service.importing.loading import ImportReport
-from service.storage.database import Database, DatabaseSettings, open_database
+from service.storage.database import Database, DatabaseSettings
 from service.storage.migrate import migrate
+from service.storage.opening import open_database
 from service.storage.queries.interactions import Interaction, stream_interactions
 from service.storage.queries.privacy import erase_user
 from service.storage.times import UNKNOWN_TIME

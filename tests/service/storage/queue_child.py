@@ -13,8 +13,9 @@ import itertools
 import sys
 from pathlib import Path
 
-from service.storage.database import DatabaseSettings, open_database
+from service.storage.database import DatabaseSettings
 from service.storage.draining import Drainer
+from service.storage.opening import open_database
 from service.storage.queue import DurableQueue, QueueSettings, open_queue
 from tests.service.storage.queue_fakes import exposure, feedback
 

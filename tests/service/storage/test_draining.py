@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from service.storage.database import Database, Row, Session, open_database
+from service.storage.database import Database, Row, Session
 from service.storage.dialect import Dialect, Statement
 from service.storage.draining import Drainer, backoff_seconds
 from service.storage.errors import StorageUnavailable
 from service.storage.migrate import migrate
+from service.storage.opening import open_database
 from service.storage.queries import privacy
 from service.storage.queries.recording import INSERT_FEEDBACK, Feedback, insert_feedback
 from service.storage.queue import DurableQueue, QueueSettings, open_queue

@@ -9,10 +9,11 @@ import pytest
 import service.importing
 import service.storage
 from service.storage import migrate as migrate_module
-from service.storage.database import Database, DatabaseSettings, open_database
+from service.storage.database import Database, DatabaseSettings
 from service.storage.dialect import MYSQL, SQLITE, Dialect, Statement
 from service.storage.errors import StatementError
 from service.storage.migrate import Migration, MigrationError, migrate, migrations_for
+from service.storage.opening import open_database
 from service.storage.queries.pair_tables import HIDDEN, SAVED
 from service.storage.queries.privacy import PERSONAL_TABLES
 from tests.servers import MariaDBServer

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from service.storage.database import Database, DatabaseSettings, open_database
+from service.storage.database import Database, DatabaseSettings
 from service.storage.dialect import Statement
 from service.storage.errors import StorageUnavailable
+from service.storage.opening import open_database
 from tests.conftest import require_mariadb, server_settings
 from tests.servers import MariaDBServer, MySQLServer, free_port
 

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from service.storage.database import Database, DatabaseSettings, open_database
+from service.storage.database import Database, DatabaseSettings
 from service.storage.dialect import Statement
 from service.storage.errors import StatementError, StorageUnavailable
 from service.storage.migrate import migrate
+from service.storage.opening import open_database
 
 SAVE = Statement("INSERT INTO user_saved_events (user_id, event_id) VALUES (?, ?)")
 

@@ -13,8 +13,9 @@ from service.experiments.stores import ExperimentStore
 from service.experiments.stores.dynamodb import open_dynamodb
 from service.experiments.stores.dynamodb_client import DynamoDBSettings
 from service.experiments.stores.sql import SQLStore
-from service.storage.database import DatabaseSettings, open_database
+from service.storage.database import DatabaseSettings
 from service.storage.migrate import migrate
+from service.storage.opening import open_database
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
-from service.storage.database import Database, DatabaseSettings, open_database
+from service.storage.database import Database, DatabaseSettings
 from service.storage.dialect import Statement
 from service.storage.errors import StatementError
 from service.storage.migrate import migrate
+from service.storage.opening import open_database
 from service.storage.queries.privacy import erase_user
 from service.storage.queries.recording import (
     Feedback,
