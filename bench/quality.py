@@ -21,6 +21,7 @@ import numpy as np
 
 from bench.sites import Site, load_site
 from core.actions import ActionWeights
+from core.als import no_factors
 from core.collaborative import CollaborativeSettings, fit_neighbourhood
 from core.evaluation import summarise
 from core.interactions import InteractionLog, Preferences
@@ -28,10 +29,12 @@ from core.model import Model, ModelSettings
 from core.popularity import PopularitySettings, fit_popularity
 from core.sparse import Rows, entry_rows, no_pairs
 from core.vocabulary import Vocabulary
+from training.als import fit_factors
 from training.ranking import ARMS, rows_of
 from training.tuning import tune_neighbourhood
 
 K = 20
+WITH_FACTORS = frozenset({"als"})
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -74,7 +77,7 @@ def measure(site: Site, arm: str, settings: CollaborativeSettings) -> dict[str, 
     """Fit one arm on the training split and judge it on the test split."""
     warm_up(arm)
     started = perf_counter()
-    model = fit(site.train, site.n_events, settings)
+    model = fit(arm, site.train, site.n_events, settings)
     fit_seconds = perf_counter() - started
     people = np.flatnonzero(np.diff(site.test.indptr)).astype(np.int32)
     started = perf_counter()
@@ -96,8 +99,8 @@ def measure(site: Site, arm: str, settings: CollaborativeSettings) -> dict[str, 
     }
 
 
-def fit(train: Rows, n_events: int, settings: CollaborativeSettings) -> Model:
-    """A model of rows without times: popularity counts all alike, preferences are what the rows say."""
+def fit(arm: str, train: Rows, n_events: int, settings: CollaborativeSettings) -> Model:
+    """A model of rows without times for one arm: popularity counts all alike, preferences are what the rows say."""
     users = Vocabulary.from_ids(map(str, range(train.n_rows)))
     events = Vocabulary.from_ids(map(str, range(n_events)))
     log = InteractionLog(
@@ -116,23 +119,26 @@ def fit(train: Rows, n_events: int, settings: CollaborativeSettings) -> Model:
         0.0,
     )
     nothing = no_pairs(train.n_rows)
+    of_all = ModelSettings(collaborative=settings)
+    neighbourhood = fit_neighbourhood(train, n_events, settings)
     return Model(
         version="bench",
-        settings=ModelSettings(collaborative=settings),
+        settings=of_all,
         users=users,
         events=events,
         preferences=Preferences(train, nothing),
-        neighbourhood=fit_neighbourhood(train, n_events, settings),
+        neighbourhood=neighbourhood,
         popularity=popularity,
         saved=nothing,
         hidden=nothing,
+        factors=fit_factors(train, neighbourhood, of_all.als) if arm in WITH_FACTORS else no_factors(),
     )
 
 
 def warm_up(arm: str) -> None:
     """Compile, or load from the cache, before anything is timed."""
     rows = Rows(np.array([0, 2, 4], np.int64), np.array([0, 1, 0, 2], np.int32), np.full(4, 255, np.uint8))
-    tiny = fit(rows, 3, CollaborativeSettings())
+    tiny = fit(arm, rows, 3, CollaborativeSettings())
     ARMS[arm](tiny, np.array([0], np.int32), np.ones(3, np.uint8), 2)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.actions import ActionWeights
+from core.als import AlsSettings, Factors, check_factors, no_factors
 from core.bundle import Bundle, BundleError
 from core.collaborative import CollaborativeSettings, Neighbourhood
 from core.interactions import Preferences, PreferenceSettings
@@ -16,9 +17,12 @@ from core.popularity import PopularitySettings
 from core.sparse import Pairs, Rows, check_pairs, check_rows
 from core.vocabulary import Vocabulary
 
-#: What the live site changes in place, in its own pages. With the weights go the arrays beside them: the kernels are
-#: compiled for writable arrays, and for read-only ones they would be compiled a second time.
-COPY_ON_WRITE = frozenset(f"{side}_{part}" for side in ("liked", "savers") for part in Rows._fields)
+#: What the live site changes in place, in its own pages: the weights. With them go all other arrays that kernels take:
+#: those are compiled for writable arrays, and for read-only ones they would be compiled a second time.
+COPY_ON_WRITE = frozenset(
+    [f"{side}_{part}" for side in ("liked", "savers") for part in Rows._fields]
+    + [f"factors_{part}" for part in Factors._fields]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,7 @@ class ModelSettings:
     preferences: PreferenceSettings = field(default_factory=PreferenceSettings)
     popularity: PopularitySettings = field(default_factory=PopularitySettings)
     collaborative: CollaborativeSettings = field(default_factory=CollaborativeSettings)
+    als: AlsSettings = field(default_factory=AlsSettings)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for a manifest."""
@@ -42,6 +47,7 @@ class ModelSettings:
             preferences=PreferenceSettings(**preferences),
             popularity=PopularitySettings(**values["popularity"]),
             collaborative=CollaborativeSettings(**values["collaborative"]),
+            als=AlsSettings(**values["als"]),
         )
 
 
@@ -58,6 +64,7 @@ class Model:
     popularity: NDArray[np.float32]  #: [events], 0…1
     saved: Pairs  #: rows users: what the site's own table of saves held, so that a save taken back is noticed
     hidden: Pairs  #: likewise of hides
+    factors: Factors = field(default_factory=no_factors)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The arrays of the model by the names they have in a bundle."""
@@ -71,6 +78,7 @@ class Model:
             **{f"savers_{name}": array for name, array in savers._asdict().items()},
             **{f"saved_{name}": array for name, array in self.saved._asdict().items()},
             **{f"hidden_{name}": array for name, array in self.hidden._asdict().items()},
+            **{f"factors_{name}": array for name, array in self.factors._asdict().items()},
         }
         return named | {
             "user_masses": user_masses,
@@ -106,11 +114,12 @@ def _assemble(bundle: Bundle) -> Model:
         popularity=arrays["popularity"],
         saved=Pairs(*_group("saved", Pairs, arrays)),
         hidden=Pairs(*_group("hidden", Pairs, arrays)),
+        factors=Factors(*_group("factors", Factors, arrays)),
     )
 
 
 def _group(
-    name: str, kind: type[Rows] | type[Pairs], arrays: Mapping[str, NDArray[Any]]
+    name: str, kind: type[Rows] | type[Pairs] | type[Factors], arrays: Mapping[str, NDArray[Any]]
 ) -> Iterator[NDArray[Any]]:
     """The arrays of one matrix, in the order in which its type takes them."""
     return (arrays[f"{name}_{part}"] for part in kind._fields)
@@ -152,6 +161,8 @@ def _check(model: Model) -> None:
             raise ValueError(f"{name}: {matrix.n_rows} rows for a vocabulary of {n_rows}")
         with _named(name):
             check_rows(matrix, n_columns) if isinstance(matrix, Rows) else check_pairs(matrix, n_columns)
+    with _named("factors"):
+        check_factors(model.factors, n_events)
     for name, (values, size) in vectors.items():
         if values.dtype != np.float32 or values.shape != (size,):
             raise ValueError(f"{name}: expected float32[{size}], got {values.dtype}{list(values.shape)}")

@@ -6,9 +6,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from core.als import AlsSettings, Factors, FactorScorer, no_factors
 from core.kernels.jit import pinned
 from core.kernels.listing import first_open
-from core.kernels.live import Profile
+from core.kernels.live import NOBODY, Profile
 from core.kernels.neighbourhood import recommend, recommend_many
 from core.kernels.similar import rank_similar
 from core.kernels.workspace import MOST_ANSWERS, Answer, Workspace, answer, neighbours, workspace
@@ -42,7 +43,13 @@ class Recommender:
     `popularity` float32[events], 0…1, is the score of the control arm. Not for two threads at once.
     """
 
-    def __init__(self, live: LiveSite, popularity: NDArray[np.float32]) -> None:
+    def __init__(
+        self,
+        live: LiveSite,
+        popularity: NDArray[np.float32],
+        factors: Factors | None = None,
+        als_settings: AlsSettings | None = None,
+    ) -> None:
         self.live = live
         self._popularity = np.zeros(live.event_room, np.float32)
         self._popularity[: popularity.size] = popularity
@@ -50,6 +57,7 @@ class Recommender:
         self._neighbours = neighbours(live.settings.neighbours)
         self._space = workspace(live.user_room, live.event_room)
         self._answers: dict[int, Answer] = {}
+        self._factors = FactorScorer(factors or no_factors(), als_settings or AlsSettings(), self._space)
         self._recommend = self._pin_recommend()
         self._similar = self._pin_similar()
 
@@ -65,10 +73,18 @@ class Recommender:
         n_personal, _ = self._recommend(
             profile, site, self.live.settings.half_powers, open_events, self._room(), self._neighbours, out
         )
-        if n_personal == n:
-            return Ranking(out, n, n)
-        excluded = np.concatenate((profile.excluded, out.events[:n_personal]))
-        return Ranking(out, n_personal, self._fill(out, n_personal, open_events, excluded))
+        return self._filled_up(out, n_personal, open_events, profile.excluded)
+
+    def als(
+        self, profile: Profile, open_events: NDArray[np.uint8], events: NDArray[np.int32], n: int
+    ) -> Ranking:
+        """`als`: what the factors say of a person, then, where that ends, what is popular.
+
+        `events` int32, ascending, are those that `open_events` marks. The factors know the events of the training only.
+        """
+        out = self._answer(n)
+        n_personal = self._factors.rank(profile, events, self._room(), out)
+        return self._filled_up(out, n_personal, open_events, profile.excluded)
 
     def similar(
         self, event: int, open_events: NDArray[np.uint8], n: int, excluded: NDArray[np.int32] = _NO_EVENTS
@@ -112,10 +128,9 @@ class Recommender:
         self._order = _best_first(self._popularity)
 
     def _pin_recommend(self) -> Callable[..., tuple[int, int]]:
-        nothing = Profile(np.empty(0, np.int32), np.empty(0, np.float32), np.empty(0, np.int32), -1)
         half_powers, open_events = self.live.settings.half_powers, np.empty(0, np.uint8)
         return pinned(
-            *(recommend, nothing, self.live.site, half_powers),
+            *(recommend, NOBODY, self.live.site, half_powers),
             *(open_events, self._space, self._neighbours, answer(1)),
         )
 
@@ -125,6 +140,15 @@ class Recommender:
             *(rank_similar, 0, self.live.site, self.live.event_squares),
             *(open_events, _NO_EVENTS, self._space, answer(1)),
         )
+
+    def _filled_up(
+        self, out: Answer, n_personal: int, open_events: NDArray[np.uint8], excluded: NDArray[np.int32]
+    ) -> Ranking:
+        """The ranking with popular events behind the personal ones, up to the answer's length."""
+        if n_personal == out.events.size:
+            return Ranking(out, n_personal, n_personal)
+        excluded = np.concatenate((excluded, out.events[:n_personal]))
+        return Ranking(out, n_personal, self._fill(out, n_personal, open_events, excluded))
 
     def _fill(
         self, out: Answer, start: int, open_events: NDArray[np.uint8], excluded: NDArray[np.int32]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from core.als import Factors
 from core.kernels.live import LiveRows, Profile, Site
 from core.sparse import Rows
 
@@ -180,6 +181,28 @@ def first_open(
     """The first n events of `order` that are open and not excluded."""
     hidden = set(excluded)
     return [event for event in order if open_events[event] and event not in hidden][:n]
+
+
+def fold_in(
+    profile: Profile, factors: Factors, activity: float, most: int
+) -> tuple[dict[int, float], np.ndarray]:
+    """What each position of a profile counts, and the score of every event, by the textbook formula in float64.
+
+    Whitened vectors make YᵀY + λI the unit matrix: x = (I + Zᵀ(C - I)Z)⁻¹ ZᵀC1, and an event's score is z·x.
+    """
+    vectors = factors.values.astype(np.float64) * factors.steps[:, np.newaxis]
+    mass = max(1.0, float(profile.weights.sum()))
+    extra = {
+        position: float(profile.weights[position] * factors.confidences[event]) * mass**-activity
+        for position, event in enumerate(profile.events.tolist())
+        if event < len(vectors) and factors.steps[event] > 0
+    }
+    extra = dict(sorted(extra.items(), key=lambda item: (-item[1], item[0]))[:most])
+    z = vectors[profile.events[list(extra)]]
+    d = np.array(list(extra.values()))
+    x = np.linalg.solve(np.eye(vectors.shape[1]) + (z.T * d) @ z, z.T @ (d + 1.0))
+    # From x = Zᵀ(C1 - (C - I)Zx): what each event of the profile is multiplied by in x.
+    return dict(zip(extra, (d + 1.0) - d * (z @ x), strict=True)), vectors @ x
 
 
 def all_pairs_cosine(rows: Rows, k: int) -> list[list[tuple[int, np.float32]]]:

@@ -9,6 +9,7 @@ from core.model import Model, ModelSettings
 from core.popularity import fit_popularity
 from core.sparse import no_pairs
 from core.vocabulary import Vocabulary
+from training.als import fit_factors
 
 
 def fit_model(
@@ -26,15 +27,17 @@ def fit_model(
     popularity = fit_popularity(
         log, len(events), event_city, event_created, settings.popularity, settings.preferences.weights, cutoff
     )
+    neighbourhood = fit_neighbourhood(preferences.liked, len(events), settings.collaborative)
     model = Model(
         version=version,
         settings=settings,
         users=users,
         events=events,
         preferences=preferences,
-        neighbourhood=fit_neighbourhood(preferences.liked, len(events), settings.collaborative),
+        neighbourhood=neighbourhood,
         popularity=popularity,
         saved=no_pairs(len(users)),
         hidden=no_pairs(len(users)),
+        factors=fit_factors(preferences.liked, neighbourhood, settings.als),
     )
     return model, report

@@ -6,6 +6,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from core.kernels.live import Profile
 from core.live_site import LiveSite
 from core.model import Model
 from core.recommender import Recommender
@@ -19,7 +20,7 @@ def _recommender(model: Model) -> Recommender:
     live = LiveSite(
         model.preferences.liked, model.neighbourhood, len(model.events), model.settings.collaborative
     )
-    return Recommender(live, model.popularity)
+    return Recommender(live, model.popularity, model.factors, model.settings.als)
 
 
 def _with_room(open_events: NDArray[np.uint8], room: int) -> NDArray[np.uint8]:
@@ -47,8 +48,26 @@ def rank_collaborative(
     return recommender.collaborative_many(users, _with_room(open_events, recommender.live.event_room), n)
 
 
+def rank_als(
+    model: Model, users: NDArray[np.int32], open_events: NDArray[np.uint8], n: int
+) -> NDArray[np.int32]:
+    """What the factors say of each person."""
+    recommender = _recommender(model)
+    mask, events = _with_room(open_events, recommender.live.event_room), _marked(open_events)
+    ranked = np.full((users.size, n), -1, np.int32)
+    for line, user in enumerate(users.tolist()):
+        liked, weights = recommender.live.liked(user)
+        ranking = recommender.als(Profile(liked, weights, liked, user), mask, events, n)
+        ranked[line, : ranking.n_personal] = ranking.events[: ranking.n_personal]
+    return ranked
+
+
+def _marked(open_events: NDArray[np.uint8]) -> NDArray[np.int32]:
+    return np.flatnonzero(open_events).astype(np.int32)
+
+
 ARMS: Mapping[str, RankMany] = MappingProxyType(
-    {"control": rank_control, "collaborative_filtering": rank_collaborative}
+    {"control": rank_control, "collaborative_filtering": rank_collaborative, "als": rank_als}
 )
 
 

@@ -52,6 +52,10 @@ class Profile(NamedTuple):
     own_row: int  #: their own row among the users, -1 for none
 
 
+#: Of whom nothing is known.
+NOBODY = Profile(np.empty(0, np.int32), np.empty(0, np.float32), np.empty(0, np.int32), -1)
+
+
 @inlined
 def ask_ahead(rows, chosen, n_chosen, which):  # type: ignore[no-untyped-def]
     """Prefetch what the walk over the chosen rows needs a few rows after number `which`."""

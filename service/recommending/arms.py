@@ -30,6 +30,10 @@ def _collaborative_filtering(state: LiveState, asker: Asker, candidates: Candida
     return state.recommender.collaborative(asker.profile, candidates.mask, n)
 
 
+def _als(state: LiveState, asker: Asker, candidates: Candidates, n: int) -> Ranking:
+    return state.recommender.als(asker.profile, candidates.mask, candidates.events, n)
+
+
 ARMS: Mapping[str, Arm] = MappingProxyType(
-    {"control": _control, "collaborative_filtering": _collaborative_filtering}
+    {"control": _control, "collaborative_filtering": _collaborative_filtering, "als": _als}
 )

@@ -285,7 +285,7 @@ def test_a_manifest_that_is_not_json_is_named(directory: Path, content: bytes) -
     assert refusal(directory).startswith("bundle v1: manifest.json: not JSON: ")
 
 
-@pytest.mark.parametrize("content", ["[]", "7", "{}", '{"format": 2}', '{"format": "1"}'])
+@pytest.mark.parametrize("content", ["[]", "7", "{}", '{"format": 1}', '{"format": "2"}'])
 def test_a_manifest_of_an_unknown_format_is_named(directory: Path, content: str) -> None:
     (directory / MANIFEST).write_text(content)
     assert refusal(directory).startswith("bundle v1: manifest.json: format ")

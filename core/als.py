@@ -1,0 +1,130 @@
+"""`als`: matrix factorisation of the preferences, fitted by alternating least squares; its settings and its factors.
+
+A training minimises, over vectors x_u of people and y_e of events,
+
+    Σ_ue c_ue · (p_ue - x_u·y_e)² + λ · (Σ_u ‖x_u‖² + Σ_e ‖y_e‖²)
+
+with p_ue = 1 for what a person likes and 0 for all else, and the confidence c_ue = 1 for all else (Hu, Koren and
+Volinsky, ICDM 2008). For what they like it is c_ue = 1 + α · r_ue · (m_u / m̄)^-a · (n_e / n̄)^-b: a preference says
+more of those who have few, and for an event that few prefer. The vectors of people are not kept: at serving a person is
+folded in from what they like now (`core.kernels.als`), so that a click counts at once.
+
+The vectors of events are kept whitened, z_e = (YᵀY + λI)^-½ y_e, because then everything that folding in needs are
+products between them; and in bytes, because products of whole numbers are exact, fast and the same on any machine.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.kernels.als import recommend_by_factors
+from core.kernels.jit import pinned
+from core.kernels.live import NOBODY, Profile
+from core.kernels.workspace import Answer, Workspace, answer
+
+#: Above this the sum over a product of a byte and 16 bits for each factor might not fit into 32 bits.
+MOST_FACTORS = 512
+_GREATEST = 127
+
+
+@dataclass(frozen=True, slots=True)
+class AlsSettings:
+    """Settings of the factorisation; the defaults were chosen on held-out interactions (`bench.quality`).
+
+    Raises ValueError, naming the setting, for a value out of its range.
+    """
+
+    factors: int = 256  #: the length of a vector; never more than there are events or people
+    regularization: float = 30.0  #: λ
+    confidence: float = (
+        40.0  #: α, of what a person of average activity likes in an event of average popularity
+    )
+    activity: float = 0.3  #: a
+    rarity: float = 0.3  #: b
+    iterations: int = 6  #: how often both sides are solved for
+    seed: int = 0  #: of the vectors to begin with
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.factors <= MOST_FACTORS:
+            raise ValueError(f"factors: expected 1 to {MOST_FACTORS}, got {self.factors}")
+        if self.iterations < 1:
+            raise ValueError(f"iterations: expected at least 1, got {self.iterations}")
+        for name in ("regularization", "confidence"):
+            if not 0.0 < getattr(self, name) < np.inf:
+                raise ValueError(f"{name}: expected a number above 0, got {getattr(self, name)}")
+        for name in ("activity", "rarity"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"{name}: expected 0 to 1, got {getattr(self, name)}")
+
+
+class Factors(NamedTuple):
+    """The fitted vectors of the events as the kernels take them; of no events where nothing was fitted."""
+
+    values: NDArray[np.int8]  #: [events, factors], z_e in steps
+    steps: NDArray[np.float32]  #: [events], ≥ 0; 0 for an event that says nothing
+    confidences: NDArray[np.float32]  #: [events], α · m̄^a · (n_e / n̄)^-b, > 0: c_ue - 1 over r_ue · m_u^-a
+
+
+def no_factors() -> Factors:
+    """The factors of a model that has none."""
+    return Factors(np.empty((0, 1), np.int8), np.empty(0, np.float32), np.empty(0, np.float32))
+
+
+def quantise_factors(whitened: NDArray[np.floating]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Vectors [events, factors] in steps of 1/127 of each one's greatest component: (values int8, steps float32)."""
+    steps = (np.abs(whitened).max(axis=1, initial=0.0) / _GREATEST).astype(np.float32)
+    divisors = np.where(steps > 0.0, steps, np.float32(1.0))
+    values = np.rint(whitened / divisors[:, np.newaxis]).clip(-_GREATEST, _GREATEST)
+    return values.astype(np.int8), steps
+
+
+def event_confidences(
+    user_masses: NDArray[np.float32], event_masses: NDArray[np.float32], settings: AlsSettings
+) -> NDArray[np.float32]:
+    """float32[events]: α · m̄^a · (n_e / n̄)^-b, with the means over those that have any preference."""
+    of_users, of_events = _mean(user_masses), _mean(event_masses)
+    rarity = (np.maximum(event_masses, 1.0).astype(np.float64) / of_events) ** -settings.rarity
+    return np.asarray(settings.confidence * of_users**settings.activity * rarity, np.float32)
+
+
+def _mean(masses: NDArray[np.float32]) -> float:
+    known = masses[masses > 0.0]
+    return max(1.0, float(known.mean(dtype=np.float64))) if known.size else 1.0
+
+
+def check_factors(factors: Factors, n_events: int) -> None:
+    """Raise ValueError, naming the part, unless these are vectors of `n_events` events, or of none."""
+    values, steps, confidences = factors
+    if values.dtype != np.int8 or values.ndim != 2 or not 1 <= values.shape[1] <= MOST_FACTORS:
+        raise ValueError(
+            f"values: expected int8[events, 1 to {MOST_FACTORS}], got {values.dtype}{list(values.shape)}"
+        )
+    if values.shape[0] not in (0, n_events):
+        raise ValueError(f"values: {values.shape[0]} rows for {n_events} events")
+    for name, array in (("steps", steps), ("confidences", confidences)):
+        if array.dtype != np.float32 or array.shape != values.shape[:1]:
+            raise ValueError(
+                f"{name}: expected float32[{values.shape[0]}], got {array.dtype}{list(array.shape)}"
+            )
+        if not (np.isfinite(array).all() and (array >= 0.0).all()):
+            raise ValueError(f"{name}: a value is not a number from 0 on")
+
+
+class FactorScorer:
+    """Ranks events by the factors of one model; `space` only tells the kernel's types."""
+
+    def __init__(self, factors: Factors, settings: AlsSettings, space: Workspace) -> None:
+        self.factors = factors
+        self.activity = settings.activity
+        self._rank = self._pin(space)
+
+    def rank(self, profile: Profile, events: NDArray[np.int32], space: Workspace, out: Answer) -> int:
+        """Rank `events` int32, ascending, into `out` with reasons, but the excluded ones; return how many there are."""
+        return self._rank(profile, events, self.factors, self.activity, space, out)
+
+    def _pin(self, space: Workspace) -> Callable[..., int]:
+        no_events = np.empty(0, np.int32)
+        return pinned(recommend_by_factors, NOBODY, no_events, self.factors, self.activity, space, answer(1))

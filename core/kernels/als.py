@@ -1,0 +1,227 @@
+"""Folding a person into a factorisation, scores of events and their exact split among what the person likes.
+
+With the whitened vectors z of `core.als` the vector that fits a person's preferences best,
+x = (YᵀY + Yᵀ(C - I)Y + λI)⁻¹ YᵀCp, gives the score of any event as
+
+    y_e·x = Σ_i w_i · (z_e·z_i),      w = D^½ (I + D^½ K D^½)⁻¹ D^-½ (D + I) 1
+
+over the events i that they like, where K_ij = z_i·z_j and D is the diagonal of c_i - 1 (the identity of Woodbury). So
+the system to solve is as large as the profile, not as the vectors, and what each event of the profile adds to a score
+stands in the formula.
+"""
+
+import numpy as np
+
+from core.kernels.heap import index_of, keep_best, key_of, push_bounded, score_of, sort_best_first, sort_keys
+from core.kernels.jit import inlined, kernel
+from core.kernels.reasons import name_greatest
+from core.reasons import Part
+
+#: Of longer profiles this many events count, those of greatest confidence: the work grows with the third power.
+MOST_FOLDED = 100
+#: The greatest component of a person's vector in the pass over all events, which works in whole numbers.
+_SIXTEEN_BITS = 32767.0
+
+
+@inlined
+def confidence_of(profile, factors, activity):  # type: ignore[no-untyped-def]
+    """float32[p]: c - 1 of each event of the profile, 0 for one without a vector."""
+    mass = np.float32(0.0)
+    for position in range(profile.events.size):
+        mass += profile.weights[position]
+    scale = np.float32(np.float64(max(mass, np.float32(1.0))) ** -activity)
+    extra = np.zeros(profile.events.size, np.float32)
+    for position in range(extra.size):
+        event = profile.events[position]
+        if event < factors.steps.size and factors.steps[event] > 0.0:
+            extra[position] = profile.weights[position] * factors.confidences[event] * scale
+    return extra
+
+
+@inlined
+def folded_positions(extra):  # type: ignore[no-untyped-def]
+    """int32[m]: the positions in the profile that count, ascending: the MOST_FOLDED of greatest confidence."""
+    keys = np.empty(extra.size, np.uint64)
+    size = 0
+    for position in range(extra.size):
+        keys[size] = key_of(extra[position], position)
+        size += extra[position] > 0.0
+    kept = keep_best(keys, size, MOST_FOLDED)
+    positions = np.empty(kept, np.int32)
+    for place in range(kept):
+        positions[place] = index_of(keys[place])
+    positions.sort()
+    return positions
+
+
+@inlined
+def product(values, one, other):  # type: ignore[no-untyped-def]
+    """The product of two rows of int8 values, a whole number."""
+    total = np.int32(0)
+    for factor in range(values.shape[1]):
+        total = np.int32(total + np.int32(values[one, factor]) * np.int32(values[other, factor]))
+    return total
+
+
+@inlined
+def similarity(factors, one, other):  # type: ignore[no-untyped-def]
+    """z_e·z_i of two events."""
+    whole = product(factors.values, np.uint32(one), np.uint32(other))
+    return np.float64(whole) * np.float64(factors.steps[one]) * np.float64(factors.steps[other])
+
+
+@inlined
+def solve(system, right):  # type: ignore[no-untyped-def]
+    """Solve a symmetric positive definite system in place of its right side, by Cholesky's decomposition.
+
+    Only the upper triangle of `system` float64[m, m] is read; it is overwritten. Rows are worked off as a whole, which
+    the compiler can do several numbers at a time without changing the order of a sum.
+    """
+    size = right.size
+    for pivot in range(size):
+        inverse = 1.0 / np.sqrt(system[pivot, pivot])
+        for column in range(pivot, size):
+            system[pivot, column] *= inverse
+        for row in range(pivot + 1, size):
+            amount = system[pivot, row]
+            for column in range(row, size):
+                system[row, column] -= amount * system[pivot, column]
+    for pivot in range(size):
+        right[pivot] /= system[pivot, pivot]
+        for row in range(pivot + 1, size):
+            right[row] -= system[pivot, row] * right[pivot]
+    for pivot in range(size - 1, -1, -1):
+        for column in range(pivot + 1, size):
+            right[pivot] -= system[pivot, column] * right[column]
+        right[pivot] /= system[pivot, pivot]
+
+
+@inlined
+def fold_in(profile, factors, activity):  # type: ignore[no-untyped-def]
+    """What the events of a profile count: their positions int32[m] in the profile, ascending, and w float64[m]."""
+    extra = confidence_of(profile, factors, activity)
+    positions = folded_positions(extra)
+    size = positions.size
+    system, weights = np.empty((size, size), np.float64), np.empty(size, np.float64)
+    roots = np.empty(size, np.float64)
+    for place in range(size):
+        roots[place] = np.sqrt(np.float64(extra[positions[place]]))
+        weights[place] = roots[place] + 1.0 / roots[place]
+    for row in range(size):
+        event = profile.events[positions[row]]
+        for column in range(row, size):
+            other = profile.events[positions[column]]
+            system[row, column] = roots[row] * roots[column] * similarity(factors, event, other)
+        system[row, row] += 1.0
+    solve(system, weights)
+    for place in range(size):
+        weights[place] *= roots[place]
+    return positions, weights
+
+
+@inlined
+def vector_of(profile, factors, positions, weights):  # type: ignore[no-untyped-def]
+    """The person's vector: (int16[factors], the worth of one step of it float64)."""
+    n_factors = factors.values.shape[1]
+    vector = np.zeros(n_factors, np.float64)
+    for place in range(positions.size):
+        event = np.uint32(profile.events[positions[place]])
+        amount = weights[place] * np.float64(factors.steps[event])
+        for factor in range(n_factors):
+            vector[factor] += amount * np.float64(factors.values[event, factor])
+    greatest = 0.0
+    for factor in range(n_factors):
+        greatest = max(greatest, abs(vector[factor]))
+    step = greatest / _SIXTEEN_BITS
+    whole = np.zeros(n_factors, np.int16)
+    for factor in range(n_factors):
+        whole[factor] = np.int16(np.rint(vector[factor] / step)) if step > 0.0 else np.int16(0)
+    return whole, step
+
+
+@inlined
+def score_by_vector(events, factors, vector, step, scores):  # type: ignore[no-untyped-def]
+    """Write y_e·x of each event that has a vector by whole numbers, within some parts in 10⁵; return how many have.
+
+    A loop of its own: with the choice of the best in it the compiler makes it half as fast.
+    """
+    values, steps = factors.values, factors.steps
+    n_factors = values.shape[1]
+    known = np.searchsorted(events, np.int32(steps.size))
+    for place in range(known):
+        event, total = np.uint32(events[place]), np.int32(0)
+        for factor in range(n_factors):
+            total = np.int32(total + np.int32(values[event, factor]) * np.int32(vector[factor]))
+        scores[place] = np.float32(np.float64(total) * (np.float64(steps[event]) * step))
+    return known
+
+
+@inlined
+def keep_best_by_vector(events, factors, vector, step, excluded, space, capacity):  # type: ignore[no-untyped-def]
+    """Bring the events with the greatest positive scores by the vector to `space.keys`, best first; return how many."""
+    keys, marks, scores = space.keys, space.rank_of_event, space.event_sums
+    known = score_by_vector(events, factors, vector, step, scores)
+    for position in range(excluded.size):
+        marks[excluded[position]] = 1
+    size, least = 0, np.float32(0.0)
+    for place in range(known):
+        score = scores[place]
+        scores[place] = 0.0
+        # Of two events with one score the lower index is in already.
+        if score > least and marks[events[place]] == 0:
+            size = push_bounded(keys, size, capacity, key_of(score, events[place]))
+            if size == capacity:
+                least = score_of(keys[0])
+    for position in range(excluded.size):
+        marks[excluded[position]] = 0
+    sort_best_first(keys, size)
+    return size
+
+
+@inlined
+def add_shares(profile, factors, positions, weights, event, scale, shares):  # type: ignore[no-untyped-def]
+    """Add to shares float64[p] what each event of the profile adds to `scale` times an event's score; return that."""
+    score = 0.0
+    if event < factors.steps.size:
+        for place in range(positions.size):
+            position = positions[place]
+            share = weights[place] * similarity(factors, event, profile.events[position]) * scale
+            shares[position] += share
+            score += share
+    return score
+
+
+@kernel
+def recommend_by_factors(profile, events, factors, activity, space, answer):  # type: ignore[no-untyped-def]
+    """Rank the `events` int32, ascending, by the factors, but the excluded, with reasons; return how many there are.
+
+    The pass over all events works in whole numbers; those that come out of it are scored, and put in order, by the sum
+    of what the events of the profile add. Where a score is above 1 all are divided by the greatest.
+    """
+    positions, weights = fold_in(profile, factors, activity)
+    if positions.size == 0:
+        return 0
+    vector, step = vector_of(profile, factors, positions, weights)
+    capacity, keys = answer.events.size, space.keys
+    found = keep_best_by_vector(events, factors, vector, step, profile.excluded, space, capacity)
+    shares = np.zeros(profile.events.size, np.float64)
+    size, greatest = np.int64(0), 1.0
+    for place in range(found):
+        event = index_of(keys[place])
+        score = add_shares(profile, factors, positions, weights, event, 1.0, shares)
+        greatest = max(greatest, score)
+        keys[size] = key_of(np.float32(score), event)
+        size += np.float32(score) > 0.0
+    sort_keys(keys, size)
+    for rank in range(size):
+        event = index_of(keys[rank])
+        answer.scores[rank] = np.float32(np.float64(score_of(keys[rank])) / greatest)
+        answer.events[rank] = event
+        answer.supporters[rank] = 0
+        answer.parts[rank] = 0.0
+        answer.parts[rank, Part.COLLABORATIVE] = answer.scores[rank]
+        answer.subjects[rank] = -1
+        shares[:] = 0.0
+        add_shares(profile, factors, positions, weights, event, 1.0 / greatest, shares)
+        name_greatest(shares, rank, answer)
+    return size
