@@ -94,13 +94,18 @@ def _make(site: Site, directory: Path) -> None:
     RESULTS.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=RESULTS, prefix="unfinished-") as scratch:
         home = Path(scratch) / "home"
-        events, interactions = Path(scratch) / "events.csv", Path(scratch) / "interactions.csv"
-        _write_csv(events, _event_rows(site.n_events))
-        _write_csv(interactions, _interaction_rows(site))
-        craic(home, "service", "import", "--events", str(events), "--interactions", str(interactions))
+        fill_home(home, site, Path(scratch))
         craic(home, "training", "train")
         (home / "bench.json").write_text(json.dumps({"n_users": site.train.n_rows}), "utf-8")
         home.rename(directory)
+
+
+def fill_home(home: Path, site: Site, scratch: Path) -> None:
+    """Import a site into the embedded database of a home, by way of files under `scratch`."""
+    events, interactions = scratch / "events.csv", scratch / "interactions.csv"
+    _write_csv(events, _event_rows(site.n_events))
+    _write_csv(interactions, _interaction_rows(site))
+    craic(home, "service", "import", "--events", str(events), "--interactions", str(interactions))
 
 
 def _event_rows(n_events: int) -> Iterator[tuple[Any, ...]]:

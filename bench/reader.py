@@ -6,11 +6,10 @@ A JSON line of the fields of `bench.reading.Reading`. Nothing is imported here t
 import asyncio
 import json
 import os
-import re
 import sys
 import time
-from pathlib import Path
 
+from bench.memory import high_water_mb
 from service.database import open_configured_database
 from service.settings import Settings
 from training.snapshot import take_snapshot
@@ -18,10 +17,10 @@ from training.snapshot import take_snapshot
 
 def main() -> int:
     """Read everything once."""
-    before, started = peak_mb(), time.perf_counter()
+    before, started = high_water_mb(), time.perf_counter()
     interactions = asyncio.run(_read())
     seconds = time.perf_counter() - started
-    said = {"interactions": interactions, "seconds": seconds, "peak_mb": peak_mb(), "before_mb": before}
+    said = {"interactions": interactions, "seconds": seconds, "peak_mb": high_water_mb(), "before_mb": before}
     print(json.dumps(said))
     return 0
 
@@ -32,16 +31,6 @@ async def _read() -> int:
         return len((await take_snapshot(database, int(time.time()))).log)
     finally:
         await database.close()
-
-
-def peak_mb() -> float:
-    """The most memory that this process ever had, MB of 10⁶ bytes, by Linux's own account.
-
-    Not getrusage's, which begins with the memory of the process that started this one.
-    """
-    status = Path("/proc/self/status").read_text("ascii")
-    [peak] = re.findall(r"^VmHWM:\s*(\d+) kB$", status, re.MULTILINE)
-    return int(peak) * 1_024 / 1e6
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """What reading a site for a training costs: `python -m bench.reading [--interactions N] [--json]`.
 
-A MariaDB is filled with so many saves; then a process of its own (`bench.reader`) reads all of it as a training
-does and tells how long that took and how much memory it ever had.
+So many saves are put into the embedded database, as feedback, and into a MariaDB, where there is one, as rows of the
+site's own table; then a process of its own (`bench.reader`) reads all of it as a training does and tells how long that
+took and how much memory it ever had.
 
 Promised for a million interactions: at most 15 seconds, and 150 MB of memory, the interpreter and its libraries
 included. Exit codes: 0 kept, 1 broken, 2 not measured.
@@ -12,9 +13,13 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
-from bench.mysql_site import MissingServerError, MySQLSite, running_mysql_site
+from bench.homes import RESULTS, fill_home
+from bench.mysql_site import MissingServerError, running_mysql_site
 from bench.servers import end_in_order, service_environment
 from bench.sites import Site, synthetic_site
 from core.sparse import no_pairs
@@ -28,6 +33,7 @@ N_USERS, N_EVENTS, N_INTERACTIONS = 30_000, 40_000, 1_000_000
 class Reading:
     """What one reading took; memory in MB of 10⁶ bytes."""
 
+    database: str
     interactions: int
     seconds: float
     peak_mb: float
@@ -39,53 +45,65 @@ class Reading:
             f"at most {MOST_SECONDS:g} s": self.seconds <= MOST_SECONDS,
             f"at most {MOST_MB:g} MB": self.peak_mb <= MOST_MB,
         }
-        return [promise for promise, is_kept in promises.items() if not is_kept]
+        return [f"{self.database}: {promise}" for promise, is_kept in promises.items() if not is_kept]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Fill a server, read it in a process of its own, judge."""
+    """Fill the databases, read each in a process of its own, judge."""
     parser = argparse.ArgumentParser(
         prog="python -m bench.reading",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--interactions", type=int, default=N_INTERACTIONS)
-    parser.add_argument("--json", action="store_true", help="a JSON line instead of a table")
+    parser.add_argument("--json", action="store_true", help="JSON lines instead of a table")
     options = parser.parse_args(arguments)
     end_in_order()
+    broken = []
     try:
-        reading = measure_reading(options.interactions)
-    except (MissingServerError, RuntimeError, OSError, subprocess.CalledProcessError) as error:
+        for reading in measure_readings(options.interactions):
+            _tell(reading, options.json)
+            broken += reading.broken()
+    except (RuntimeError, OSError, subprocess.CalledProcessError) as error:
         print(f"Not measured: {error}", file=sys.stderr)
         return NOT_MEASURED
-    _tell(reading, options.json)
-    return BROKEN if reading.broken() else KEPT
+    for promise in broken:
+        print(f"BROKEN  {promise}", file=sys.stderr)
+    return BROKEN if broken else KEPT
 
 
-def measure_reading(interactions: int) -> Reading:
-    """Read a synthetic site of so many saves."""
+def measure_readings(interactions: int) -> Iterator[Reading]:
+    """Read a synthetic site of so many saves from each kind of database that there is on this machine."""
     saves = synthetic_site(N_USERS, N_EVENTS, interactions, seed=0)
-    with running_mysql_site(Site(N_EVENTS, saves, no_pairs(N_USERS)), is_trained=False) as site:
-        return _read_elsewhere(site)
+    site = Site(N_EVENTS, saves, no_pairs(N_USERS))
+    RESULTS.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=RESULTS, prefix="reading-") as scratch:
+        home = Path(scratch) / "home"
+        fill_home(home, site, Path(scratch))
+        yield _read_elsewhere("SQLite", home, {})
+    try:
+        with running_mysql_site(site, is_trained=False) as server:
+            yield _read_elsewhere("MariaDB", server.home, server.settings)
+    except MissingServerError as error:
+        print(error, file=sys.stderr)
 
 
-def _read_elsewhere(site: MySQLSite) -> Reading:
+def _read_elsewhere(database: str, home: Path, settings: Mapping[str, str]) -> Reading:
     command = [sys.executable, "-m", "bench.reader"]
-    environment = service_environment(site.home, os.environ) | site.settings
+    environment = service_environment(home, os.environ) | dict(settings)
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-    return Reading(**json.loads(done.stdout))
+    return Reading(database, **json.loads(done.stdout))
 
 
 def _tell(reading: Reading, as_json: bool) -> None:
-    named = {
-        name: float(f"{value:.4g}") if isinstance(value, float) else value
-        for name, value in asdict(reading).items()
-    }
+    if as_json:
+        print(json.dumps(asdict(reading)), flush=True)
+        return
     print(
-        json.dumps(named) if as_json else "\n".join(f"{name:<16}{value:>12}" for name, value in named.items())
+        f"{reading.database:<10}{reading.interactions:>12,} interactions{reading.seconds:>8.2f} s"
+        f"{reading.peak_mb:>8.0f} MB, {reading.before_mb:.0f} of them before",
+        flush=True,
     )
-    for promise in reading.broken():
-        print(f"BROKEN  {promise}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from service.storage.queries.events import (
     stream_changed_events,
     stream_events,
 )
+from service.tasks import in_thread_to_the_end
 
 #: How far each look goes back behind the latest change seen: rows are seen when they are committed, which may be later.
 OVERLAP_SECONDS = 10
@@ -31,6 +32,7 @@ class EventsFollower:
         self, state: LiveState, database: Database, last_known: LastKnown, clock: Callable[[], float]
     ) -> None:
         self._state = state
+        self._is_in_use = False
         self._database = database
         self._last_known = last_known
         self._clock = clock
@@ -38,6 +40,10 @@ class EventsFollower:
         self._look_again_at = float("inf")
         self._known: set[str] = set()
         self._undated: set[str] = set()  #: rows without a real start, which are no events
+
+    def begin_use(self) -> None:
+        """From now on requests use the state: what is done to it takes turns with them, and is done bit by bit."""
+        self._is_in_use = True
 
     async def start_from(self, events: Sequence[EventRow], fingerprint: EventsFingerprint | None) -> None:
         """Take events that were kept; without their fingerprint the first look at the table reads all of it."""
@@ -94,6 +100,9 @@ class EventsFollower:
         return changed
 
     async def _take(self, events: Sequence[EventRow]) -> None:
+        if not self._is_in_use:
+            self._known.update(await in_thread_to_the_end(self._state.put_events, events))
+            return
         for start in range(0, len(events), _AT_ONCE):
             part = events[start : start + _AT_ONCE]
             self._known.update(self._state.put_events(part))

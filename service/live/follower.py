@@ -67,6 +67,10 @@ class Follower:
         await self._pairs.take(kept.changes)
         return True
 
+    def begin_use(self) -> None:
+        """From now on requests use the state; until then nobody but this follower does."""
+        self._events.begin_use()
+
     def acknowledge(self, entry: FeedbackEntry) -> None:
         """Apply feedback that this process has just stored: it counts in the very next request."""
         self._intake.apply(entry.user_id, entry.event_id, entry.action, entry.recorded_at)

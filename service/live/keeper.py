@@ -201,6 +201,7 @@ class Keeper:
         self._current_at = time.monotonic()
 
     async def _start_serving(self, follower: Follower) -> None:
+        follower.begin_use()
         self._next = follower  # from here on it hears what is acknowledged
         try:
             await self._step("queue", follower.follow_queue)  # what was acknowledged until here

@@ -8,14 +8,18 @@ from bench.faults import Kills, StoppedDatabase, _out_of_order
 from bench.feedback import FeedbackFigures
 from bench.paced import Answered
 from bench.reading import Reading
+from bench.reload import Reloads
+from bench.training import Cost
 
 STOPPED = StoppedDatabase(60.0, 12_000, 0, 2.0, 2.4, 6_000, 0, 0, 0, 1.5)
 KILLS = Kills(3, 100, 50, 4, 0, 0, 0, 0, [1.0, 3.0])
 FEEDBACK = FeedbackFigures(20_000, 1_000.0, 990.0, 200.0, 2.0, 50.0, 0, 0, 0.5)
-READING = Reading(1_000_000, 15.0, 150.0, 50.0)
+RELOADS = Reloads(50, 10_000, 0, 1.0, 1.2, 2.0, 3.0, 9.0, 0.5, 0.2, 1.0, 200.0, 210.0)
+TRAINING = Cost("alone", 60.0, 400.0, 400.0)
+READING = Reading("SQLite", 1_000_000, 15.0, 150.0, 50.0)
 
 
-@pytest.mark.parametrize("found", [STOPPED, KILLS, FEEDBACK, READING])
+@pytest.mark.parametrize("found", [STOPPED, KILLS, FEEDBACK, READING, RELOADS, TRAINING])
 def test_figures_right_at_their_bounds_keep_every_promise(found) -> None:
     assert found.broken() == []
 
@@ -39,6 +43,12 @@ def test_figures_right_at_their_bounds_keep_every_promise(found) -> None:
         (FEEDBACK, {"lost": 1}),
         (READING, {"seconds": 15.1}),
         (READING, {"peak_mb": 150.1}),
+        (RELOADS, {"failed": 1}),
+        (RELOADS, {"p99_meanwhile_ms": 3.01}),
+        (RELOADS, {"after_mb": 210.1}),
+        (RELOADS, {"rolled_back_seconds": 1.01}),
+        (TRAINING, {"seconds": 60.1}),
+        (TRAINING, {"peak_mb": 400.1}),
     ],
 )
 def test_each_figure_beyond_its_bound_breaks_one_promise(found, changes: dict) -> None:

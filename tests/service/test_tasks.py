@@ -1,6 +1,9 @@
 import asyncio
+import threading
 
-from service.tasks import end_tasks
+import pytest
+
+from service.tasks import end_tasks, in_thread_to_the_end
 
 
 async def test_a_task_ends_though_it_swallows_its_first_cancellation():
@@ -36,3 +39,29 @@ async def test_a_task_that_failed_or_ended_before_is_no_trouble():
 
     assert isinstance(tasks[0].exception(), ValueError)
     await end_tasks([])
+
+
+async def test_a_call_that_a_thread_has_begun_is_waited_for_by_whoever_is_cancelled():
+    begun, may_end = threading.Event(), threading.Event()
+    done: list[str] = []
+
+    def work() -> None:
+        begun.set()
+        assert may_end.wait(10)
+        done.append("whole")
+
+    task = asyncio.create_task(in_thread_to_the_end(work))
+    await asyncio.to_thread(begun.wait)
+    task.cancel()
+    await asyncio.sleep(0)
+    assert not task.done()
+    may_end.set()
+    await asyncio.wait([task])
+
+    assert (task.cancelled(), done) == (True, ["whole"])
+
+
+async def test_a_call_in_a_thread_gives_its_result_or_its_error():
+    assert await in_thread_to_the_end(int, "12", base=8) == 10
+    with pytest.raises(ValueError, match="invalid literal"):
+        await in_thread_to_the_end(int, "x")

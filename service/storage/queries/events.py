@@ -1,8 +1,11 @@
 """Events: all of them, those that changed, and a fingerprint that tells when one is gone."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from service.storage.database import Database, Row, Session
 from service.storage.dialect import Statement
@@ -30,12 +33,12 @@ EVENTS_FINGERPRINT = Statement(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class EventRow:
+class EventRow(Struct, frozen=True, gc=False):
     """One event as the site has it. Times in seconds since 1970, prices in `currency`, degrees for the place.
 
     `created_at`, when it was put on sale, and `updated_at` are `UNKNOWN_TIME` when nobody knows. `images` holds
-    what the site put there, texts or objects.
+    what the site put there, texts or objects. A struct, which is made six times as fast as a dataclass: each new
+    model reads the whole table.
     """
 
     event_id: str
@@ -76,10 +79,10 @@ class EventsFingerprint:
 
 
 async def stream_events(db: Database, page_rows: int = EVENT_PAGE_ROWS) -> AsyncIterator[EventBatch]:
-    """Every event, by id, in batches of at most `page_rows`."""
+    """Every event, by id, in batches of at most `page_rows`; decoded in a thread, so that nobody waits for that."""
     first = (db.dialect.before_first_id,)
     async for rows in read_pages(db, ALL_EVENTS, first, lambda row: row[:1], page_rows):
-        yield _batch(rows)
+        yield await asyncio.to_thread(_batch, rows)
 
 
 async def stream_changed_events(

@@ -29,6 +29,8 @@ class JsonColumns:
 
     def names(self, text: str | bytes | None) -> tuple[str, ...]:
         """The texts of a JSON list of texts, or of objects with a name, each once and in their order."""
+        if text is None or text == "[]":
+            return ()
         found = (_name(entry) for entry in self.entries(text))
         return tuple(dict.fromkeys(name for name in found if name))
 
