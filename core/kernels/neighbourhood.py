@@ -14,11 +14,14 @@ is shared among the events of the profile in proportion to what each adds to tha
 
 import numpy as np
 
-from core.kernels.heap import index_of, keep_best, key_of, push_bounded, score_of, sort_best_first
+from core.kernels.heap import index_of, keep_best, key_of, score_of
 from core.kernels.jit import inlined, kernel
 from core.kernels.live import Profile, spread
+from core.kernels.votes import cast_votes, clear_votes, find_best, find_votes
 from core.kernels.workspace import REASONS
 from core.reasons import Part
+
+_AT_A_TIME = 8
 
 
 @inlined
@@ -71,31 +74,16 @@ def nearest(n_touched, own_row, half_powers, user_scales, space, neighbours):  #
 
 
 @inlined
-def rank_touched(n_touched, scale, event_scales, open_events, excluded, space, answer):  # type: ignore[no-untyped-def]
-    """Keep the best of the touched events that are open and not excluded; clear the sums; return how many.
+def rank_events(scale, event_scales, open_events, excluded, space, answer):  # type: ignore[no-untyped-def]
+    """Keep the best of the events with votes that are open and not excluded; clear the votes; return how many.
 
     All of their scores is their collaborative part.
     """
-    sums, touched, keys = space.event_sums, space.touched_events, space.keys
     for position in range(excluded.size):
-        sums[excluded[position]] = 0.0
-    size = 0
-    capacity = answer.events.size
-    worst_kept = np.float32(0.0)
-    for position in range(n_touched):
-        event = touched[position]
-        votes = sums[event]
-        sums[event] = 0.0
-        # Scales are at most 1, so few events get past this line to where two more arrays are read for them.
-        if votes * scale < worst_kept or votes <= 0.0 or open_events[event] == 0:
-            continue
-        score = min(votes * event_scales[event] * scale, np.float32(1.0))  # rounding may take it a hair above
-        key = key_of(score, event)
-        if score > 0.0 and (size < capacity or key > keys[0]):
-            size = push_bounded(keys, size, capacity, key)
-            if size == capacity:
-                worst_kept = score_of(keys[0])
-    sort_best_first(keys, size)
+        space.event_sums[excluded[position]] = 0.0
+    size = find_best(scale, event_scales, open_events, space, answer.events.size)
+    clear_votes(space)
+    keys = space.keys
     for rank in range(size):
         answer.scores[rank] = score_of(keys[rank])
         answer.events[rank] = index_of(keys[rank])
@@ -106,65 +94,33 @@ def rank_touched(n_touched, scale, event_scales, open_events, excluded, space, a
 
 
 @inlined
-def find_votes(neighbours, n_neighbours, liked, rank_of_event, n_answers):  # type: ignore[no-untyped-def]
-    """List each neighbour's votes for the ranked events: (starts [neighbours + 1], rank and weight of each vote)."""
-    starts = np.empty(n_neighbours + 1, np.int64)
-    ranks = np.empty(n_neighbours * n_answers + 1, np.int32)
-    votes = np.empty(n_neighbours * n_answers + 1, np.float32)
-    indptr, indices, weights = liked.indptr, liked.indices, liked.weights
-    n_base = indptr.size - 1
-    found = 0
-    for slot in range(n_neighbours):
-        starts[slot] = found
-        user = neighbours.users[slot]
-        vote = neighbours.votes[slot]
-        if user < n_base:
-            start, stop = np.uint64(indptr[user]), np.uint64(indptr[user + 1])
-            noted = found
-            for position in range(start, stop):
-                # Noted behind the last whether it counts or not: few do, and no processor knows which.
-                ranks[noted] = position - start
-                noted += rank_of_event[np.uint32(indices[position])] != 0
-            for place in range(found, noted):
-                at = start + np.uint64(ranks[place])
-                if weights[at] != 0:
-                    ranks[found] = np.int32(rank_of_event[np.uint32(indices[at])]) - 1
-                    votes[found] = vote * np.float32(weights[at])
-                    found += 1
-        link = liked.head[user]
-        while link >= 0:
-            place = rank_of_event[liked.added[link]]
-            ranks[found] = np.int32(place) - 1
-            votes[found] = vote * np.float32(liked.added_weights[link])
-            found += (place != 0) & (liked.added_weights[link] != 0)
-            link = liked.following[link]
-    starts[n_neighbours] = found
-    return starts, ranks, votes
-
-
-@inlined
-def attribute(events, factors, savers, sums, slot_of_user, found, shares):  # type: ignore[no-untyped-def]
-    """Fill `shares` [n, p]: what each event of the profile adds to the votes for each ranked event."""
-    starts, ranks, votes = found
+def attribute(events, factors, savers, sums, slot_of_user, votes, shares):  # type: ignore[no-untyped-def]
+    """Fill `shares` [p, width]: what each event of the profile adds to the votes for each ranked event."""
     indptr, indices, weights = savers.indptr, savers.indices, savers.weights
+    head, following, added, added_weights = savers.head, savers.following, savers.added, savers.added_weights
     n_base = indptr.size - 1
-    for column in range(events.size):
-        event = events[column]
+    for row in range(events.size):
+        event = events[row]
         if event < n_base:
             for position in range(np.uint64(indptr[event]), np.uint64(indptr[event + 1])):
                 slot = slot_of_user[np.uint32(indices[position])]
                 if slot >= 0:
-                    part = factors[column] * np.float32(weights[position]) / sums[slot]
-                    for vote in range(starts[slot], starts[slot + 1]):
-                        shares[ranks[vote], column] += part * votes[vote]
-        link = savers.head[event]
+                    part = factors[row] * np.float32(weights[position]) / sums[slot]
+                    _add_part(part, votes, slot, shares, row)
+        link = head[event]
         while link >= 0:
-            slot = slot_of_user[savers.added[link]]
+            slot = slot_of_user[added[link]]
             if slot >= 0:
-                part = factors[column] * np.float32(savers.added_weights[link]) / sums[slot]
-                for vote in range(starts[slot], starts[slot + 1]):
-                    shares[ranks[vote], column] += part * votes[vote]
-            link = savers.following[link]
+                part = factors[row] * np.float32(added_weights[link]) / sums[slot]
+                _add_part(part, votes, slot, shares, row)
+            link = following[link]
+
+
+@inlined
+def _add_part(part, votes, slot, shares, row):  # type: ignore[no-untyped-def]
+    """Add a part of all votes of a neighbour, most of which are 0: several at a time, and no branch to guess."""
+    for rank in range(np.uint64(votes.shape[1])):
+        shares[np.uint64(row), rank] += part * votes[np.uint64(slot), rank]
 
 
 @inlined
@@ -176,8 +132,8 @@ def name_reasons(shares, n_answers, scale, event_scales, answer):  # type: ignor
     for rank in range(n_answers):
         factor = event_scales[answer.events[rank]] * scale
         contributors = 0
-        for column in range(shares.shape[1]):
-            share = shares[rank, column] * factor
+        for position in range(shares.shape[0]):
+            share = shares[position, rank] * factor
             contributors += share > 0.0
             if share > contributions[rank, REASONS - 1]:
                 place = REASONS - 1
@@ -185,25 +141,23 @@ def name_reasons(shares, n_answers, scale, event_scales, answer):  # type: ignor
                     reasons[rank, place] = reasons[rank, place - 1]
                     contributions[rank, place] = contributions[rank, place - 1]
                     place -= 1
-                reasons[rank, place] = column
+                reasons[rank, place] = position
                 contributions[rank, place] = share
         answer.contributors[rank] = contributors
 
 
 @inlined
-def explain(profile, factors, site, scale, space, neighbours, n_neighbours, answer, n_answers):  # type: ignore[no-untyped-def]
+def explain(profile, factors, site, scale, log, space, neighbours, n_neighbours, answer, n_answers):  # type: ignore[no-untyped-def]
     """Split each score among the events of the profile and count the neighbours behind it."""
     rank_of_event, slot_of_user = space.rank_of_event, space.slot_of_user
     for rank in range(n_answers):
         rank_of_event[answer.events[rank]] = rank + 1
         answer.supporters[rank] = 0
-    for slot in range(n_neighbours):
-        slot_of_user[neighbours.users[slot]] = slot
-    found = find_votes(neighbours, n_neighbours, site.liked, rank_of_event, n_answers)
-    for vote in range(found[0][n_neighbours]):
-        answer.supporters[found[1][vote]] += 1
-    shares = np.zeros((n_answers, profile.events.size), np.float32)
-    attribute(profile.events, factors, site.savers, neighbours.sums, slot_of_user, found, shares)
+    # A multiple of what the processor adds up at a time.
+    width = (n_answers + _AT_A_TIME - 1) // _AT_A_TIME * _AT_A_TIME
+    votes = find_votes(log, n_neighbours, site.liked, space, neighbours, answer.supporters, width)
+    shares = np.zeros((profile.events.size, width), np.float32)
+    attribute(profile.events, factors, site.savers, neighbours.sums, slot_of_user, votes, shares)
     name_reasons(shares, n_answers, scale, site.event_scales, answer)
     for rank in range(n_answers):
         rank_of_event[answer.events[rank]] = 0
@@ -213,19 +167,17 @@ def explain(profile, factors, site, scale, space, neighbours, n_neighbours, answ
 
 @inlined
 def rank(profile, factors, site, half_powers, open_events, space, neighbours, answer):  # type: ignore[no-untyped-def]
-    """Rank the open events for one profile; return how many events, how many neighbours, and the scores' scale."""
+    """Rank the open events for one profile; return (how many, how many neighbours, scale of scores, log of votes)."""
     touched = spread(site.savers, profile.events, factors, factors.size, space.user_sums, space.touched_users)
     n_neighbours = nearest(touched, profile.own_row, half_powers, site.user_scales, space, neighbours)
-    touched = spread(
-        site.liked, neighbours.users, neighbours.votes, n_neighbours, space.event_sums, space.touched_events
-    )
+    log = cast_votes(site.liked, neighbours, n_neighbours, space)
     total = np.float32(0.0)
     for slot in range(n_neighbours):
         total += neighbours.votes[slot]
     # Weights are in 1/255; dividing once here keeps the loops free of it.
     scale = np.float32(1.0) / (total * np.float32(255.0)) if total > 0.0 else np.float32(0.0)
-    n_answers = rank_touched(touched, scale, site.event_scales, open_events, profile.excluded, space, answer)
-    return n_answers, n_neighbours, scale
+    n_answers = rank_events(scale, site.event_scales, open_events, profile.excluded, space, answer)
+    return n_answers, n_neighbours, scale, log
 
 
 @kernel
@@ -235,11 +187,11 @@ def recommend(profile, site, half_powers, open_events, space, neighbours, answer
     open_events uint8[events] marks the candidates. The size of `neighbours` is k, the size of `answer` n.
     """
     factors = factors_of(profile, site)
-    n_answers, n_neighbours, scale = rank(
+    n_answers, n_neighbours, scale, log = rank(
         profile, factors, site, half_powers, open_events, space, neighbours, answer
     )
     if n_answers > 0:
-        explain(profile, factors, site, scale, space, neighbours, n_neighbours, answer, n_answers)
+        explain(profile, factors, site, scale, log, space, neighbours, n_neighbours, answer, n_answers)
     return n_answers, n_neighbours
 
 
@@ -255,7 +207,7 @@ def recommend_many(users, site, half_powers, open_events, space, neighbours, ans
         events = liked.indices[liked.indptr[user] : liked.indptr[user + 1]]
         weights = liked.weights[liked.indptr[user] : liked.indptr[user + 1]]
         profile = Profile(events, weights.astype(np.float32) / np.float32(255.0), events, user)
-        n_answers, _, _ = rank(
+        n_answers, _, _, _ = rank(
             profile, factors_of(profile, site), site, half_powers, open_events, space, neighbours, answer
         )
         ranked[line, :n_answers] = answer.events[:n_answers]

@@ -9,6 +9,8 @@ from core.reasons import PARTS
 
 #: How many of a profile's events are named as reasons of one recommendation.
 REASONS = 3
+#: The binary logarithm of the events in a block of `event_sums`.
+BLOCK_BITS = 6
 #: The longest answer: places are kept in a byte.
 MOST_ANSWERS = 255
 
@@ -19,12 +21,15 @@ class Workspace(NamedTuple):
     user_sums: NDArray[np.float32]  #: [users]
     touched_users: NDArray[np.int32]  #: [users + 1], no rest state
     slot_of_user: NDArray[np.int32]  #: [users], -1
-    event_sums: NDArray[np.float32]  #: [events]
+    event_sums: NDArray[np.float32]  #: [events, rounded up to whole blocks]
+    marked_blocks: NDArray[
+        np.uint8
+    ]  #: [events / 64, rounded up], which parts of `event_sums` are not at rest
     touched_events: NDArray[np.int32]  #: [events + 1], no rest state
     rank_of_event: NDArray[
         np.uint8
     ]  #: [events], place in the answer counted from 1; a byte keeps it near the core
-    keys: NDArray[np.uint64]  #: [max(users, events)], no rest state
+    keys: NDArray[np.uint64]  #: [max(users, events) + MOST_ANSWERS], no rest state
 
 
 class Neighbours(NamedTuple):
@@ -33,6 +38,9 @@ class Neighbours(NamedTuple):
     users: NDArray[np.int32]  #: [k], in the order in which the profile's postings first name them
     sums: NDArray[np.float32]  #: [k], what the profile's events add up to: the similarity before scaling
     votes: NDArray[np.float32]  #: [k], the amplified similarity: what the user's likes count
+    starts: NDArray[np.int64]  #: [k], where the user's row of the model begins
+    stops: NDArray[np.int64]  #: [k], where it stops
+    ends: NDArray[np.int64]  #: [k], where the user's part of the log of votes ends
 
 
 class Answer(NamedTuple):
@@ -52,20 +60,23 @@ class Answer(NamedTuple):
 
 def workspace(users: int, events: int) -> Workspace:
     """Scratch space for matrices of at most `users` × `events`."""
+    blocks = -(-events >> BLOCK_BITS)
     return Workspace(
         user_sums=np.zeros(users, np.float32),
         touched_users=np.empty(users + 1, np.int32),
         slot_of_user=np.full(users, -1, np.int32),
-        event_sums=np.zeros(events, np.float32),
+        event_sums=np.zeros(blocks << BLOCK_BITS, np.float32),
+        marked_blocks=np.zeros(blocks, np.uint8),
         touched_events=np.empty(events + 1, np.int32),
         rank_of_event=np.zeros(events, np.uint8),
-        keys=np.empty(max(users, events), np.uint64),
+        keys=np.empty(max(users, events) + MOST_ANSWERS, np.uint64),
     )
 
 
 def neighbours(k: int) -> Neighbours:
     """Room for a neighbourhood of at most `k` users."""
-    return Neighbours(np.empty(k, np.int32), np.empty(k, np.float32), np.empty(k, np.float32))
+    places = (np.empty(k, np.int64) for _ in range(3))
+    return Neighbours(np.empty(k, np.int32), np.empty(k, np.float32), np.empty(k, np.float32), *places)
 
 
 def answer(n: int) -> Answer:
