@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.als import AlsSettings, Factors, FactorScorer, no_factors
+from core.content import Content, ContentScorer, ContentSettings, Taste
 from core.kernels.jit import pinned
 from core.kernels.listing import first_open
 from core.kernels.live import NOBODY, Profile
@@ -49,8 +50,10 @@ class Recommender:
         popularity: NDArray[np.float32],
         factors: Factors | None = None,
         als_settings: AlsSettings | None = None,
+        content_settings: ContentSettings | None = None,
     ) -> None:
         self.live = live
+        self.content = ContentScorer(content_settings or ContentSettings())
         self._popularity = np.zeros(live.event_room, np.float32)
         self._popularity[: popularity.size] = popularity
         self._order = _best_first(self._popularity)
@@ -99,6 +102,23 @@ class Recommender:
         squares = self.live.event_squares
         found = self._similar(event, self.live.site, squares, open_events, excluded, self._room(), out)
         return Ranking(out, found, found)
+
+    def content_based(
+        self,
+        content: Content,
+        taste: Taste,
+        open_events: NDArray[np.uint8],
+        events: NDArray[np.int32],
+        excluded: NDArray[np.int32],
+        n: int,
+    ) -> Ranking:
+        """`content_based`: the open events most like what a person likes, then, where that ends, what is popular.
+
+        `events` int32, ascending, are those that `open_events` marks.
+        """
+        out = self._answer(n)
+        n_personal = self.content.rank(content, taste, events, excluded, out)
+        return self._filled_up(out, n_personal, open_events, excluded)
 
     def collaborative_many(
         self, users: NDArray[np.int32], open_events: NDArray[np.uint8], n: int

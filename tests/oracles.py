@@ -231,3 +231,72 @@ def all_pairs_cosine_of(rows: Rows, chosen: Iterable[int], k: int) -> list[list[
                 cosines[other] = min(ONE, product * (inverse[row] * inverse[other]))
         nearest.append([(other, cosines[other]) for other in top_k(cosines, k)])
     return nearest
+
+
+class ContentTwin:
+    """`core.kernels.content` with dictionaries; arrays in the order in which the kernels add."""
+
+    def __init__(self, rows: Sequence[Sequence[int]], kinds: Sequence[int], pivot: float) -> None:
+        self.rows, self.kinds, self.pivot = rows, kinds, np.float32(pivot)
+        described = sum(bool(row) for row in rows)
+        counts = [sum(feature in row for row in rows) for feature in range(len(kinds))]
+        self.idf = [np.float32(np.log((described + 1.0) / (count + 0.5))) for count in counts]
+
+    def value(self, row: Sequence[int], feature: int) -> np.float32:
+        """The weight of a feature among those of its kind in an event."""
+        squares = self.pivot * self.pivot
+        for other in row:
+            if self.kinds[other] == self.kinds[feature]:
+                squares = squares + self.idf[other] * self.idf[other]
+        return np.float32(self.idf[feature] / np.sqrt(squares))
+
+    def taste(
+        self,
+        liked: Mapping[int, np.float32],
+        stated: Sequence[tuple[int, np.float32, int]],
+        parts: Sequence[int],
+        kind_weights: Sequence[np.float32],
+    ) -> list[tuple[int, np.float32, int]]:
+        """Entries (feature, weight, part of the score)."""
+        history: dict[int, np.float32] = {}
+        for event, preference in liked.items():
+            for feature in self.rows[event]:
+                value = self.value(self.rows[event], feature)
+                history[feature] = history.get(feature, ZERO) + preference * value
+        entries = [(feature, weight, int(parts[self.kinds[feature]])) for feature, weight in history.items()]
+        entries += [
+            (feature, weight * self.value([feature], feature), part) for feature, weight, part in stated
+        ]
+        sums: dict[int, np.float32] = {}
+        for feature, weight, _ in entries:
+            sums[feature] = sums.get(feature, ZERO) + weight
+        squares: dict[int, np.float32] = {}
+        for feature, weight in sums.items():
+            kind = self.kinds[feature]
+            squares[kind] = squares.get(kind, ZERO) + weight * weight
+        total = sum((kind_weights[kind] for kind in sorted(squares)), ZERO)
+        scales = {
+            kind: kind_weights[kind] / (np.sqrt(square) * total) if total > 0 else ZERO
+            for kind, square in squares.items()
+        }
+        return [(feature, weight * scales[self.kinds[feature]], part) for feature, weight, part in entries]
+
+    def split(
+        self, event: int, taste: Iterable[tuple[int, np.float32, int]]
+    ) -> tuple[dict[int, np.float32], dict[int, int]]:
+        """The parts of an event's score, and the feature that adds most to each, the lower of two that add the same."""
+        parts: dict[int, np.float32] = {}
+        greatest: dict[int, tuple[np.float32, int]] = {}
+        entries = list(taste)
+        for feature in self.rows[event]:
+            for wanted, weight, part in entries:
+                amount = weight * self.value(self.rows[event], feature)
+                if wanted == feature and amount > 0:
+                    parts[part] = parts.get(part, ZERO) + amount
+                    if amount > greatest.get(part, (ZERO, -1))[0]:
+                        greatest[part] = (amount, feature)
+        return parts, {part: feature for part, (_, feature) in greatest.items()}
+
+    def score(self, event: int, taste: Iterable[tuple[int, np.float32, int]]) -> np.float32:
+        """What all parts add up to."""
+        return sum(self.split(event, taste)[0].values(), ZERO)

@@ -1,0 +1,324 @@
+"""Content-based scoring: what events are like against what a person's taste is for, split exactly by kind.
+
+Every feature of an event has a kind (genre, artist, venue, …). Within a kind k the features of event e are weighted by
+their rarity, x_ef = idf_f / √(Σ_g idf_g² + pivot²) over the features g of e of kind k, so the part of a kind is at
+most 1 however many features it has, and less where all of them are common. A score is the sum of weight · x
+over the entries of a taste, linear in both, which is what makes its parts exact.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.kernels.heap import index_of, key_of, push_bounded, score_of, sort_best_first
+from core.kernels.jit import inlined, kernel
+
+#: How many kinds of features there are, and the first of those of which an event has at most one and nearly all have
+#: one: where and when it is and what it costs. They are kept by event, the others by feature.
+KINDS, FIRST_CIRCUMSTANCE = 9, 5
+CIRCUMSTANCES = KINDS - FIRST_CIRCUMSTANCE
+
+
+class Content(NamedTuple):
+    """The content of all events as it is now: rows by event, and lists by feature of what can be recommended."""
+
+    indptr: NDArray[np.int64]  #: [events + 1]
+    features: NDArray[np.int32]  #: [nnz], ascending within an event
+    kinds: NDArray[np.uint8]  #: [features], `core.content.Kind`
+    idf: NDArray[np.float32]  #: [features], > 0
+    circumstances: NDArray[np.int32]  #: [events, CIRCUMSTANCES], the event's feature of each, -1 for none
+    list_indptr: NDArray[np.int64]  #: [features + 1]
+    list_events: NDArray[np.int32]  #: [entries], ascending within a feature
+    list_values: NDArray[np.float32]  #: [entries]
+    pivot: NDArray[np.float32]  #: [1]
+
+
+class ContentSpace(NamedTuple):
+    """Scratch space of content-based scoring; between two requests it holds what is noted."""
+
+    event_sums: NDArray[np.float32]  #: [events], 0
+    feature_sums: NDArray[np.float32]  #: [features], 0
+    entry_of_feature: NDArray[np.int32]  #: [features], -1
+    is_excluded: NDArray[np.uint8]  #: [events], 0
+    keys: NDArray[np.uint64]  #: [longest answer], no rest state
+
+
+def content_space(events: int, features: int, longest_answer: int) -> ContentSpace:
+    """Scratch space for so many events and features."""
+    return ContentSpace(
+        np.zeros(events, np.float32),
+        np.zeros(features, np.float32),
+        np.full(features, -1, np.int32),
+        np.zeros(events, np.uint8),
+        np.empty(longest_answer, np.uint64),
+    )
+
+
+@inlined
+def _value(content, start, stop, feature):  # type: ignore[no-untyped-def]
+    """x_ef of a feature of the row [start, stop)."""
+    kind = content.kinds[feature]
+    squares = content.pivot[0] * content.pivot[0]
+    for position in range(start, stop):
+        other = content.features[position]
+        if content.kinds[other] == kind:
+            squares += content.idf[other] * content.idf[other]
+    return content.idf[feature] / np.sqrt(squares)
+
+
+@inlined
+def _value_alone(content, feature):  # type: ignore[no-untyped-def]
+    """x_ef where a feature is the only one of its kind."""
+    idf, pivot = content.idf[feature], content.pivot[0]
+    return idf / np.sqrt(pivot * pivot + idf * idf)
+
+
+@kernel
+def count_events(features, n_features):  # type: ignore[no-untyped-def]
+    """int32[features]: how many events have each feature."""
+    counts = np.zeros(n_features, np.int32)
+    for position in range(features.size):
+        counts[features[position]] += 1
+    return counts
+
+
+@kernel
+def replace_rows(indptr, features, changed, new_indptr, new_features, n_events):  # type: ignore[no-untyped-def]
+    """The rows of `n_events` events with those of `changed` (int32, ascending) replaced by the new ones."""
+    n_old = indptr.size - 1
+    out_indptr = np.zeros(n_events + 1, np.int64)
+    room = features.size + new_features.size
+    out = np.empty(room, np.int32)
+    at, which = 0, 0
+    for event in range(n_events):
+        if which < changed.size and changed[which] == event:
+            for position in range(new_indptr[which], new_indptr[which + 1]):
+                out[at] = new_features[position]
+                at += 1
+            which += 1
+        elif event < n_old:
+            for position in range(indptr[event], indptr[event + 1]):
+                out[at] = features[position]
+                at += 1
+        out_indptr[event + 1] = at
+    return out_indptr, out[:at].copy()
+
+
+@kernel
+def fill_lists(content, is_listed):  # type: ignore[no-untyped-def]
+    """Fill the circumstances and, for the events that `is_listed` marks, the lists of `content`, sized by their counts.
+
+    `content.list_indptr` holds the bounds already; returns nothing.
+    """
+    following = content.list_indptr.copy()
+    squares = np.empty(KINDS, np.float32)
+    for event in range(content.indptr.size - 1):
+        start, stop = content.indptr[event], content.indptr[event + 1]
+        squares[:] = content.pivot[0] * content.pivot[0]
+        for position in range(start, stop):
+            feature = content.features[position]
+            squares[content.kinds[feature]] += content.idf[feature] * content.idf[feature]
+        for position in range(start, stop):
+            feature = content.features[position]
+            kind = content.kinds[feature]
+            if kind >= FIRST_CIRCUMSTANCE:
+                content.circumstances[event, kind - FIRST_CIRCUMSTANCE] = feature
+            elif is_listed[event]:
+                place = following[feature]
+                content.list_events[place] = event
+                content.list_values[place] = content.idf[feature] / np.sqrt(squares[kind])
+                following[feature] = place + 1
+
+
+@kernel
+def count_listed(indptr, features, kinds, is_listed):  # type: ignore[no-untyped-def]
+    """int64[features + 1]: the bounds of the lists that `fill_lists` fills."""
+    bounds = np.zeros(kinds.size + 1, np.int64)
+    for event in range(indptr.size - 1):
+        if is_listed[event]:
+            for position in range(indptr[event], indptr[event + 1]):
+                feature = features[position]
+                if kinds[feature] < FIRST_CIRCUMSTANCE:
+                    bounds[feature + 1] += 1
+    return np.cumsum(bounds)
+
+
+@kernel
+def write_taste(profile_events, profile_weights, stated, content, parts, kind_weights, space, out):  # type: ignore[no-untyped-def]
+    """Write a person's taste to `out` and return how many entries it has.
+
+    Liked events count by their preference, stated entries by their weight, each with the value that its feature has in
+    an event; within a kind the sum has length 1, and the kinds count as `kind_weights` float32[KINDS] says, of what the
+    kinds of which anything is known add up to. So no event scores above 1. The entries of liked events count for
+    `parts` uint8[KINDS] of the score.
+    """
+    sums, n_known = space.feature_sums, content.kinds.size
+    n_events, size = content.indptr.size - 1, 0
+    for liked in range(profile_events.size):
+        event = profile_events[liked]
+        if event >= n_events:
+            continue
+        start, stop = content.indptr[event], content.indptr[event + 1]
+        for position in range(start, stop):
+            feature = content.features[position]
+            amount = profile_weights[liked] * _value(content, start, stop, feature)
+            if amount > 0.0:
+                if sums[feature] == 0.0:
+                    out.features[size] = feature
+                    out.kinds[size] = parts[content.kinds[feature]]
+                    size += 1
+                sums[feature] += amount
+    for entry in range(size):
+        out.weights[entry] = sums[out.features[entry]]
+    for entry in range(stated.features.size):
+        feature = stated.features[entry]
+        if 0 <= feature < n_known and stated.weights[entry] > 0.0:
+            out.features[size] = feature
+            out.kinds[size] = stated.kinds[entry]
+            out.weights[size] = stated.weights[entry] * _value_alone(content, feature)
+            sums[feature] += out.weights[size]
+            size += 1
+    _scale_kinds(size, content, kind_weights, space, out)
+    return size
+
+
+@inlined
+def _scale_kinds(size, content, kind_weights, space, out):  # type: ignore[no-untyped-def]
+    """Give the entries of each kind their weight; clear the sums."""
+    sums = space.feature_sums
+    squares = np.zeros(KINDS, np.float32)
+    for entry in range(size):
+        feature = out.features[entry]
+        squares[content.kinds[feature]] += sums[feature] * sums[feature]
+        sums[feature] = 0.0
+    total = np.float32(0.0)
+    for kind in range(KINDS):
+        if squares[kind] > 0.0:
+            total += kind_weights[kind]
+    for entry in range(size):
+        kind = content.kinds[out.features[entry]]
+        scale = kind_weights[kind] / (np.sqrt(squares[kind]) * total) if total > 0.0 else np.float32(0.0)
+        out.weights[entry] *= scale
+
+
+@inlined
+def add_scores(taste, content, space):  # type: ignore[no-untyped-def]
+    """Add what the taste says to `space.event_sums` by the lists, and to `space.feature_sums` for circumstances."""
+    n_known = content.kinds.size
+    sums = space.event_sums
+    for entry in range(taste.features.size):
+        feature = taste.features[entry]
+        weight = taste.weights[entry]
+        if feature >= n_known or weight == 0.0:
+            continue
+        if content.kinds[feature] >= FIRST_CIRCUMSTANCE:
+            space.feature_sums[feature] += weight * _value_alone(content, feature)
+            continue
+        for position in range(
+            np.uint64(content.list_indptr[feature]), np.uint64(content.list_indptr[feature + 1])
+        ):
+            sums[np.uint32(content.list_events[position])] += weight * content.list_values[position]
+
+
+@inlined
+def score_of_event(event, content, space):  # type: ignore[no-untyped-def]
+    """The score of an event after `add_scores`, 0…1."""
+    score = space.event_sums[event]
+    for which in range(CIRCUMSTANCES):
+        feature = content.circumstances[event, which]
+        if feature >= 0:
+            score += space.feature_sums[feature]
+    return score
+
+
+@inlined
+def clear_scores(taste, content, space):  # type: ignore[no-untyped-def]
+    """Bring the sums back to rest."""
+    space.event_sums[: content.indptr.size - 1] = 0.0
+    for entry in range(taste.features.size):
+        if taste.features[entry] < content.kinds.size:
+            space.feature_sums[taste.features[entry]] = 0.0
+
+
+@kernel
+def score_events(taste, content, events, space, scores):  # type: ignore[no-untyped-def]
+    """Write the score of each of `events` int32[m] to scores float32[m], 0…1: a component for other arms."""
+    add_scores(taste, content, space)
+    for place in range(events.size):
+        event = events[place]
+        is_known = event < content.indptr.size - 1
+        scores[place] = score_of_event(event, content, space) if is_known else np.float32(0.0)
+    clear_scores(taste, content, space)
+
+
+@kernel
+def rank_by_content(taste, content, events, excluded, space, answer):  # type: ignore[no-untyped-def]
+    """Rank the `events` int32, ascending, that the taste says anything for, but the `excluded`; return how many.
+
+    The lists of `content` must hold every event of `events` that is to be found by more than its circumstances.
+    """
+    add_scores(taste, content, space)
+    for position in range(excluded.size):
+        space.is_excluded[excluded[position]] = 1
+    n_known, capacity, size, least = content.indptr.size - 1, answer.events.size, 0, np.float32(0.0)
+    for place in range(events.size):
+        event = np.uint32(events[place])
+        if event >= n_known:
+            break
+        score = score_of_event(event, content, space)
+        # Of two events with one score the earlier is in already.
+        if score > least and space.is_excluded[event] == 0:
+            size = push_bounded(space.keys, size, capacity, key_of(score, event))
+            if size == capacity:
+                least = score_of(space.keys[0])
+    for position in range(excluded.size):
+        space.is_excluded[excluded[position]] = 0
+    clear_scores(taste, content, space)
+    sort_best_first(space.keys, size)
+    for rank in range(size):
+        answer.scores[rank] = score_of(space.keys[rank])
+        answer.events[rank] = index_of(space.keys[rank])
+        answer.supporters[rank] = 0
+        answer.contributors[rank] = 0
+        answer.reasons[rank] = -1
+        answer.contributions[rank] = 0.0
+        answer.parts[rank] = 0.0
+        answer.subjects[rank] = -1
+    split_by_content(taste, content, space, answer, size, np.float32(1.0))
+    return size
+
+
+@inlined
+def split_by_content(taste, content, space, answer, n, share):  # type: ignore[no-untyped-def]
+    """Add `share` times the content scores of the first n events of an answer to their parts, and name the subjects.
+
+    The subject of a part is the feature that adds most to it, the lower one of two that add the same.
+    """
+    following = np.empty(taste.features.size, np.int32)
+    for entry in range(taste.features.size - 1, -1, -1):
+        feature = taste.features[entry]
+        if feature < content.kinds.size:
+            following[entry] = space.entry_of_feature[feature]
+            space.entry_of_feature[feature] = entry
+    greatest = np.zeros(answer.parts.shape[1], np.float32)
+    for rank in range(n):
+        event = answer.events[rank]
+        if event >= content.indptr.size - 1:
+            continue
+        start, stop = content.indptr[event], content.indptr[event + 1]
+        greatest[:] = 0.0
+        for position in range(start, stop):
+            feature = content.features[position]
+            entry = space.entry_of_feature[feature]
+            value = _value(content, start, stop, feature) if entry >= 0 else np.float32(0.0)
+            while entry >= 0:
+                part, amount = taste.kinds[entry], share * (taste.weights[entry] * value)
+                answer.parts[rank, part] += amount
+                if amount > greatest[part]:
+                    greatest[part] = amount
+                    answer.subjects[rank, part] = feature
+                entry = following[entry]
+    for entry in range(taste.features.size):
+        if taste.features[entry] < content.kinds.size:
+            space.entry_of_feature[taste.features[entry]] = -1
