@@ -1,8 +1,9 @@
-"""The events a request may be answered with, by city and by now.
+"""The events a request may be answered with, by city, by now and within limits.
 
 Events are numbered as the live site numbers them, so that a candidate mask goes to the kernels as it is.
 """
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -12,15 +13,18 @@ from numpy.typing import NDArray
 from service.live.cards import CardIndex, Cards
 from service.live.cities import city_key
 from service.live.event import is_cancelled, make_card, unlisted_card
+from service.live.filters import NO_LIMITS, EventColumns, Limits, Near
 from service.storage.queries.events import EventRow
 
 NOWHERE = -1
 _UNHEARD_OF = -2
 _NEVER = -np.inf
+#: How many sets of limited candidates are kept. One takes five bytes an event.
+MOST_KEPT = 64
 
 
 class Candidates(NamedTuple):
-    """The events open in one city, or everywhere, until the next of them starts."""
+    """The events open in one city, or everywhere, within some limits, until the next of them starts."""
 
     mask: NDArray[np.uint8]  #: [event room], 1 for an open event
     events: NDArray[np.int32]  #: [open events], their indices, ascending
@@ -30,6 +34,17 @@ class Candidates(NamedTuple):
     def n_events(self) -> int:
         """How many there are."""
         return self.events.size
+
+
+class _Wanted(NamedTuple):
+    """A city and limits in numbers, the same for all the ways in which they can be spelt."""
+
+    city: int | None
+    genres: tuple[int, ...] | None = None
+    date_from: float | None = None
+    date_to: float | None = None
+    price_max: float | None = None
+    near: Near | None = None
 
 
 class Catalogue:
@@ -43,7 +58,10 @@ class Catalogue:
         self._cities = np.full(room, NOWHERE, np.int32)
         self._city_numbers: dict[str, int] = {}
         self._spellings: dict[str, int] = {}  #: the same numbers by the cities' names as the site writes them
-        self._candidates: dict[int | None, Candidates] = {}
+        self._columns = EventColumns(room)
+        self._of_city: dict[int | None, Candidates] = {}  #: of all cities under None
+        self._limited_candidates: OrderedDict[_Wanted, Candidates] = OrderedDict()
+        self._orders: dict[str, NDArray[np.int32]] = {}
 
     @property
     def cards(self) -> Cards:
@@ -62,7 +80,8 @@ class Catalogue:
             self._opens_until = np.concatenate((self._opens_until, np.full(more, _NEVER)))
             self._cities = np.concatenate((self._cities, np.full(more, NOWHERE, np.int32)))
             self._cards.ensure_room(room)
-            self._candidates.clear()
+            self._columns.ensure_room(room)
+            self._changed()
 
     def put(self, indices: Sequence[int], events: Sequence[EventRow]) -> None:
         """Add events, each once, or replace what is known of them."""
@@ -70,7 +89,8 @@ class Catalogue:
         leaves = [_NEVER if is_cancelled(event) else event.start_time for event in events]
         self._opens_until[indices] = leaves
         self._cities[indices] = [self._number_of(event.city) for event in events]
-        self._candidates.clear()
+        self._columns.put(indices, events)
+        self._changed()
 
     def name(self, index: int, event_id: str) -> None:
         """Give an event that is not in the site's table a card, for when it is somebody's reason."""
@@ -85,18 +105,58 @@ class Catalogue:
     def close(self, index: int) -> None:
         """Take an event out of all answers; as a reason it keeps its title."""
         self._opens_until[index] = _NEVER
-        self._candidates.clear()
+        self._changed()
 
-    def candidates(self, city: str | None, now: float) -> Candidates:
-        """The events that have not started at `now` (unix seconds), in `city` if one is given.
+    def candidates(self, city: str | None, now: float, limits: Limits = NO_LIMITS) -> Candidates:
+        """The events that have not started at `now` (unix seconds), in `city` if one is given, within `limits`.
 
-        A city that no event is in has none.
+        A city that no event is in has none, and so have genres that no event is of.
         """
         number = None if city is None else self._city_numbers.get(city_key(city), _UNHEARD_OF)
-        known = self._candidates.get(number)
+        if limits != NO_LIMITS:
+            return self._limited(self._wanted(number, now, limits), now)
+        known = self._of_city.get(number)
         if known is None or known.valid_until <= now:
-            known = self._candidates[number] = self._open(number, now)
+            known = self._of_city[number] = self._open(_Wanted(number), now)
         return known
+
+    def soonest_first(self) -> NDArray[np.int32]:
+        """int32[event room]: all events, those that are never open last; ties go to the lower index."""
+        if "start" not in self._orders:
+            starts = np.where(self._opens_until == _NEVER, np.inf, self._opens_until)
+            self._orders["start"] = np.argsort(starts, kind="stable").astype(np.int32)
+        return self._orders["start"]
+
+    def latest_first(self) -> NDArray[np.int32]:
+        """int32[event room]: all events by when they were listed, the latest first; ties go to the lower index."""
+        if "listed" not in self._orders:
+            self._orders["listed"] = np.argsort(-self._columns.listed, kind="stable").astype(np.int32)
+        return self._orders["listed"]
+
+    def _changed(self) -> None:
+        self._of_city.clear()
+        self._limited_candidates.clear()
+        self._orders.clear()
+
+    def _limited(self, wanted: _Wanted, now: float) -> Candidates:
+        known = self._limited_candidates.get(wanted)
+        if known is None or known.valid_until <= now:
+            known = self._limited_candidates[wanted] = self._open(wanted, now)
+            if len(self._limited_candidates) > MOST_KEPT:
+                self._limited_candidates.popitem(last=False)
+        self._limited_candidates.move_to_end(wanted)
+        return known
+
+    def _wanted(self, city: int | None, now: float, limits: Limits) -> _Wanted:
+        date_from = limits.date_from
+        return _Wanted(
+            city=city,
+            genres=self._columns.genres.numbers_of(limits.genres) if limits.genres else None,
+            date_from=None if date_from is None or date_from <= now else date_from,
+            date_to=limits.date_to,
+            price_max=limits.price_max,
+            near=limits.near,
+        )
 
     def _number_of(self, city: str | None) -> int:
         if not city:
@@ -105,12 +165,14 @@ class Catalogue:
             self._spellings[city] = self._city_numbers.setdefault(city_key(city), len(self._city_numbers))
         return self._spellings[city]
 
-    def _open(self, number: int | None, now: float) -> Candidates:
-        is_open = self._opens_until > now
-        if number is not None:
-            is_open &= self._cities == number
-        return Candidates(
-            mask=is_open.astype(np.uint8),
-            events=np.flatnonzero(is_open).astype(np.int32),
-            valid_until=float(self._opens_until[is_open].min(initial=np.inf)),
-        )
+    def _open(self, wanted: _Wanted, now: float) -> Candidates:
+        starts = self._opens_until
+        is_open = starts > now if wanted.date_from is None else starts >= wanted.date_from
+        if wanted.city is not None:
+            is_open &= self._cities == wanted.city
+        if wanted.date_to is not None:
+            is_open &= starts <= wanted.date_to
+        self._columns.restrict(is_open, wanted.price_max, wanted.near, wanted.genres)
+        events = np.flatnonzero(is_open).astype(np.int32)
+        valid_until = float(starts.take(events).min(initial=np.inf))
+        return Candidates(is_open.view(np.uint8), events, valid_until)

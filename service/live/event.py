@@ -28,6 +28,11 @@ def is_cancelled(event: EventRow) -> bool:
     return "cancel" in event.title.casefold() and _TITLE_CANCELLED.match(event.title) is not None
 
 
+def shown_price(event: EventRow) -> float | None:
+    """The price that answers show and a limit is held against: the lowest that is known."""
+    return event.price_min if event.price_min is not None else event.price_max
+
+
 def make_card(event: EventRow) -> Card:
     """Encode an event under all the names that the API's documentation and its clients use."""
     start = iso(event.start_time)
@@ -46,7 +51,7 @@ def make_card(event: EventRow) -> Card:
         "images": event.images,
         "genre": genre,
         "genres": event.genres,
-        "price": event.price_min if event.price_min is not None else event.price_max,
+        "price": shown_price(event),
         "metadata": {
             "event_name": event.title,
             "venue": event.venue_name,

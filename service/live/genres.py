@@ -1,0 +1,86 @@
+"""Which events are of which genre, so that a filter by genre is a few passes over one array."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.live.cities import city_key as genre_key
+
+_FIRST_ROOM = 1024
+_GONE = -1
+
+
+class GenreIndex:
+    """Pairs of genre and event, changed event by event. Case, accents and punctuation of a genre do not matter.
+
+    The pairs of an event lie one after the other. What a changed event leaves behind is marked, and dropped when the
+    arrays are full of it by half.
+    """
+
+    def __init__(self, room: int) -> None:
+        self._keys: dict[str, int] = {}
+        self._spellings: dict[str, int] = {}  #: the same numbers by the genres as the site writes them
+        self._genres = np.empty(_FIRST_ROOM, np.int32)
+        self._events = np.empty(_FIRST_ROOM, np.int32)
+        self._used = 0
+        self._bounds: NDArray[np.int64] = np.zeros((room, 2), np.int64)
+
+    def ensure_room(self, room: int) -> None:
+        """Have room for at least as many events."""
+        if room > self._bounds.shape[0]:
+            more = np.zeros((room - self._bounds.shape[0], 2), np.int64)
+            self._bounds = np.concatenate((self._bounds, more))
+
+    def put(self, events: Sequence[int], genres: Iterable[Sequence[str]]) -> None:
+        """Set the genres of some events, each event once."""
+        for event, names in zip(events, genres, strict=True):
+            start, stop = self._bounds[event].tolist()
+            self._genres[start:stop] = _GONE
+            numbers = list(dict.fromkeys(map(self._number_of, names)))
+            if self._used + len(numbers) > self._genres.size:
+                self._make_room(len(numbers))
+            stop = self._used + len(numbers)
+            self._genres[self._used : stop] = numbers
+            self._events[self._used : stop] = event
+            self._bounds[event] = self._used, stop
+            self._used = stop
+
+    def numbers_of(self, names: Iterable[str]) -> tuple[int, ...]:
+        """The numbers of those of the genres that an event ever had, ascending, each once."""
+        found = (self._keys.get(genre_key(name)) for name in names)
+        return tuple(sorted({number for number in found if number is not None}))
+
+    def marks(self, numbers: Iterable[int]) -> NDArray[np.bool_]:
+        """bool[event room]: whether an event has any of these genres."""
+        marks = np.zeros(self._bounds.shape[0], np.bool_)
+        genres = self._genres[: self._used]
+        found = np.zeros(self._used, np.bool_)
+        for number in numbers:
+            found |= genres == number
+        marks[self._events.take(np.flatnonzero(found))] = True
+        return marks
+
+    def _number_of(self, name: str) -> int:
+        number = self._spellings.get(name)
+        if number is None:
+            number = self._keys.setdefault(genre_key(name), len(self._keys))
+            self._spellings[name] = number
+        return number
+
+    def _make_room(self, extra: int) -> None:
+        """Drop what was left behind; get longer arrays when most of it is in use."""
+        in_use = self._genres[: self._used] != _GONE
+        position = np.concatenate(([0], np.cumsum(in_use)))
+        kept = int(position[-1])
+        room = max(self._genres.size, 2 * (kept + extra))
+        self._genres = _at_start(self._genres[: self._used][in_use], room)
+        self._events = _at_start(self._events[: self._used][in_use], room)
+        self._bounds = position[self._bounds]
+        self._used = kept
+
+
+def _at_start(values: NDArray[np.int32], room: int) -> NDArray[np.int32]:
+    longer = np.empty(room, np.int32)
+    longer[: values.size] = values
+    return longer
