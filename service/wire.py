@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
 import msgspec
 import orjson
 from msgspec import Meta, Struct
+from multidict import MultiMapping
 
 from service.errors import BadRequestError
+from service.wire_limits import LimitFields
 
 T = TypeVar("T", bound=Struct)
 
@@ -19,6 +21,8 @@ Action = Literal["save", "click", "hide", "skip", "thumbs_up", "thumbs_down"]
 ACTIONS: tuple[str, ...] = get_args(Action)
 
 MAX_BATCH = 500  # feedback entries in one request
+MAX_PEOPLE = 100  # people in one batch of recommendations: with 20 events each an answer of 2 MB
+LAST_OFFSET = 254  # as `core.kernels.workspace.MOST_ANSWERS` less one
 
 # The look-ahead is the end of the text in Python and in ECMAScript alike; `$` would let a last newline pass.
 _NO_CONTROL = r"^[^\x00-\x1f\x7f-\x9f]*(?![\s\S])"
@@ -80,9 +84,11 @@ def _split(source: TasteList) -> Iterator[str]:
             yield text.strip()
 
 
-class RecommendationRequest(Struct, forbid_unknown_fields=True):
+class RecommendationRequest(LimitFields):
     """Whom to recommend to, and what to leave out. A ``limit`` above the maximum is served the maximum.
 
+    ``offset`` skips so many of the best; nobody is ranked more than 255. ``liked_event_ids`` are events that a guest,
+    or the person, liked in this session: they count as saved for this answer, and are not shown.
     A ``variant`` that is named makes it a test, and ``internal`` says that nobody will look at the answer (a preview, a
     monitor): neither counts in an experiment.
     """
@@ -92,13 +98,41 @@ class RecommendationRequest(Struct, forbid_unknown_fields=True):
     limit: Annotated[int, Meta(ge=1)] | None = None
     context: TasteSignals | None = None
     variant: ShortText | None = None
-    exclude_event_ids: list[Id] = []
+    exclude_event_ids: list[Id] = msgspec.field(default_factory=list)
     internal: bool = False
+    liked_event_ids: Annotated[list[Id], Meta(max_length=100)] = msgspec.field(default_factory=list)
+    offset: Annotated[int, Meta(ge=0, le=LAST_OFFSET)] = 0
 
     def __post_init__(self) -> None:
         self.user_id = _as_text(self.user_id)
         self.city = (self.city or "").strip() or None
         self.exclude_event_ids = [str(event_id) for event_id in self.exclude_event_ids]
+        if self.liked_event_ids:
+            self.liked_event_ids = [str(event_id) for event_id in self.liked_event_ids]
+
+
+class BatchRequest(LimitFields):
+    """Whom to recommend to, all in the same way. Nothing of it is stored, or counted in an experiment."""
+
+    user_ids: Annotated[list[Id], Meta(min_length=1, max_length=MAX_PEOPLE)]
+    city: ShortText | None = None
+    limit: Annotated[int, Meta(ge=1)] | None = None
+    variant: ShortText | None = None
+
+    def __post_init__(self) -> None:
+        self.user_ids = list(dict.fromkeys(str(user_id) for user_id in self.user_ids))
+        self.city = (self.city or "").strip() or None
+
+
+class EventsRequest(LimitFields):
+    """Which events to list, as the query says it."""
+
+    city: ShortText | None = None
+    limit: Annotated[int, Meta(ge=1)] | None = None
+    offset: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+
+    def __post_init__(self) -> None:
+        self.city = (self.city or "").strip() or None
 
 
 class RollbackRequest(Struct, forbid_unknown_fields=True):
@@ -184,6 +218,33 @@ def decode(kind: type[T], raw: bytes) -> T:
     except RecursionError:
         detail = "the JSON is nested too deeply"
     raise BadRequestError(detail[:400])
+
+
+_NEAR = ("latitude", "longitude", "radius_km")
+
+
+def decode_query(query: MultiMapping[str]) -> EventsRequest:
+    """Decode a query: `genres` may be repeated and hold commas, the circle is in fields of its own.
+
+    Raises BadRequestError as `decode`; also for a field that is given twice.
+    """
+    values: dict[str, Any] = {}
+    for name in dict.fromkeys(query):
+        said = query.getall(name)
+        if name == "genres":
+            values[name] = [genre for text in said for genre in text.split(",")]
+        elif len(said) > 1:
+            raise BadRequestError(f"{name[:100]}: given more than once")
+        elif name in _NEAR:
+            values.setdefault("near", {})[name] = said[0]
+        else:
+            values[name] = said[0]
+    try:
+        return msgspec.convert(values, EventsRequest, strict=False)
+    except msgspec.ValidationError as error:
+        # Everything in a query is text, so the text tells more than its type.
+        message = str(error).replace(", got `str`", "")
+        raise BadRequestError(_explain(message, values).removeprefix("near.")[:400]) from None
 
 
 def _untyped(raw: bytes) -> Any:

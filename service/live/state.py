@@ -67,8 +67,13 @@ class LiveState:
         """The ids of all events by their index."""
         return self._event_ids
 
-    def profile(self, user_id: str | None, also_excluded: Iterable[str] = ()) -> Profile:
-        """What a person likes, and what must not be shown to them: all they acted on, and `also_excluded`."""
+    def profile(
+        self, user_id: str | None, also_excluded: Iterable[str] = (), also_liked: Iterable[str] = ()
+    ) -> Profile:
+        """What a person likes, and what must not be shown to them: all they acted on, and `also_excluded`.
+
+        Events of `also_liked` count as saved, for this once.
+        """
         row = -1 if user_id is None else self.user_row(user_id)
         events, excluded = _NO_EVENTS, _NO_EVENTS
         weights = _NO_WEIGHTS
@@ -76,10 +81,29 @@ class LiveState:
             events, weights = self.live.liked(row)
             unliked = self._unliked_events(row)
             excluded = np.concatenate((events, unliked)) if unliked.size else events
+        if also_liked:
+            events, weights, excluded = self._with_likes(also_liked, events, weights, excluded)
         more = [index for event_id in also_excluded if (index := self.event_index(event_id)) >= 0]
         if more:
             excluded = np.concatenate((excluded, np.asarray(more, np.int32)))
         return Profile(events, weights, excluded, row)
+
+    def _with_likes(
+        self,
+        event_ids: Iterable[str],
+        events: NDArray[np.int32],
+        weights: NDArray[np.float32],
+        excluded: NDArray[np.int32],
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int32]]:
+        """A profile's arrays with more events liked to the full; those that nobody has heard of say nothing."""
+        indices = (self.event_index(event_id) for event_id in dict.fromkeys(event_ids))
+        more = np.asarray([index for index in indices if index >= 0], np.int32)
+        is_kept = ~np.isin(events, more)
+        return (
+            np.concatenate((events[is_kept], more)),
+            np.concatenate((weights[is_kept], np.ones(more.size, np.float32))),
+            np.concatenate((excluded, more)),
+        )
 
     def apply(self, user_id: str, event_id: str, action: Action, at: float | None = None) -> bool:
         """Let one action count, in the place among the person's others that its time gives it.

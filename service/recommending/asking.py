@@ -9,7 +9,9 @@ from time import perf_counter
 from msgspec import Struct
 
 from core.content import NO_TASTE
+from core.kernels.workspace import MOST_ANSWERS
 from service.live.catalogue import Candidates
+from service.live.filters import NO_LIMITS, Limits
 from service.live.state import LiveState
 from service.recommending.arms import ARMS, Asker
 from service.recommending.encoding import Encoder, Envelope, Told, encode_answer
@@ -28,6 +30,9 @@ class Question(Struct, frozen=True):
     exclude_event_ids: tuple[str, ...] = ()
     arm: str | None = None
     experiment: bytes = b"null"
+    limits: Limits = NO_LIMITS
+    offset: int = 0
+    liked_event_ids: tuple[str, ...] = ()  #: in this session, beside what is known of the person
 
 
 class Reply(Struct, frozen=True):
@@ -45,29 +50,36 @@ def answer_question(
     state: LiveState, encoder: Encoder, question: Question, recommendation_id: str, now: float, started: float
 ) -> Reply:
     """Answer from `state` at `now` (unix seconds); `started` is the perf_counter reading of the request's start."""
-    profile = state.profile(question.user_id, question.exclude_event_ids)
-    candidates, city, notice = _candidates(state, question.city, now)
+    profile = state.profile(question.user_id, question.exclude_event_ids, question.liked_event_ids)
+    candidates, city, notice = find_candidates(state, question.city, question.limits, now)
+    offset = question.offset
+    n = min(offset + question.limit, MOST_ANSWERS)
     arm = question.arm or question.variant
-    ranking = ARMS[arm](state, Asker(profile, NO_TASTE), candidates, question.limit)
+    ranking = ARMS[arm](state, Asker(profile, NO_TASTE), candidates, n)
     told = Told(arm, profile.events, city)
-    items = encoder.items(ranking, told, state.catalogue.cards, state.labels, state.live.event_masses)
+    items = encoder.items(ranking, told, state.catalogue.cards, state.labels, state.live.event_masses, offset)
     envelope = Envelope(
         recommendation_id, question.user_id, state.version, question.variant, question.experiment, notice
     )
     latency_ms = (perf_counter() - started) * 1000.0
     body = encode_answer(envelope, items, latency_ms)
-    return Reply(recommendation_id, body, ranking.events, ranking.n_personal, latency_ms, profile.events.size)
+    events, n_personal = ranking.events, ranking.n_personal
+    if offset:
+        events, n_personal = events[offset:], max(0, n_personal - offset)
+    return Reply(recommendation_id, body, events, n_personal, latency_ms, profile.events.size)
 
 
-def _candidates(state: LiveState, city: str | None, now: float) -> tuple[Candidates, str | None, str | None]:
-    """The open events, the city they are in, and a notice when that is not the one asked for.
+def find_candidates(
+    state: LiveState, city: str | None, limits: Limits, now: float
+) -> tuple[Candidates, str | None, str | None]:
+    """The open events within the limits, the city they are in, and a notice when that is not the one asked for.
 
-    Nothing on in a city, or a city nobody has heard of, is no reason for an empty page.
+    Nothing on in a city, or a city nobody has heard of, is no reason for an empty page. Limits are never broken.
     """
-    candidates = state.catalogue.candidates(city, now)
+    candidates = state.catalogue.candidates(city, now, limits)
     if candidates.n_events:
         return candidates, city, None
-    elsewhere = state.catalogue.candidates(None, now)
+    elsewhere = state.catalogue.candidates(None, now, limits) if city else candidates
     if not elsewhere.n_events:
-        return elsewhere, None, "No events are listed."
+        return elsewhere, None, "No events are listed." if limits == NO_LIMITS else "No event fits that."
     return elsewhere, None, f"Nothing is listed in {city}; these are events elsewhere."

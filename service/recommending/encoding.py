@@ -52,9 +52,15 @@ class Encoder:
         self._pieces = make_pieces()
 
     def items(
-        self, ranking: Ranking, told: Told, cards: Cards, labels: Labels, masses: NDArray[np.float32]
+        self,
+        ranking: Ranking,
+        told: Told,
+        cards: Cards,
+        labels: Labels,
+        masses: NDArray[np.float32],
+        start: int = 0,
     ) -> bytes:
-        """The recommendations of a ranking as the members of a JSON list, best first.
+        """The recommendations of a ranking from rank `start` on as the members of a JSON list, best first.
 
         `labels` are those of the features that the ranking's subjects name, `masses` float32[events] the sums of
         preferences for each event.
@@ -65,7 +71,7 @@ class Encoder:
             self._pieces, cards, labels, told.liked, masses, _as_array(where), _as_array(algorithm)
         )
         while True:
-            length: int = encode_items(self._out, context, *ranking)
+            length: int = encode_items(self._out, context, *ranking, start)
             if length >= 0:
                 return self._out[:length].tobytes()
             self._out = np.empty(2 * (self._out.size - length), np.uint8)

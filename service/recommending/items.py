@@ -226,18 +226,19 @@ def _room_for(context, answer, rank, is_personal):  # type: ignore[no-untyped-de
 
 
 @kernel
-def encode_items(out, context, answer, n_personal, n):  # type: ignore[no-untyped-def]
-    """Write n recommendations with commas between them; return their length, or minus the room that is missing.
+def encode_items(out, context, answer, n_personal, n, start):  # type: ignore[no-untyped-def]
+    """Write the recommendations of ranks start to n - 1 with commas between them.
 
-    The first n_personal are the arm's, the others of the popularity list.
+    Returns their length, or minus the room that is missing. The first n_personal are the arm's, the others of the
+    popularity list.
     """
     at = np.int64(0)
     units, causes = np.empty(PARTS, np.int64), np.empty(REASONS, np.int64)
-    for rank in range(n):
+    for rank in range(start, n):
         end = at + _room_for(context, answer, rank, rank < n_personal)
         if end > out.size:
             return out.size - end
-        if rank > 0:
+        if rank > start:
             at = _fixed(out, at, context.pieces, Piece.COMMA)
         at = _item(out, at, context, answer, rank, rank < n_personal, units, causes)
     return at

@@ -69,6 +69,9 @@ class RecommendationRoutes:
             exclude_event_ids=tuple(body.exclude_event_ids),
             arm=arm,
             experiment=choice.told,
+            limits=body.limits(),
+            offset=body.offset,
+            liked_event_ids=tuple(body.liked_event_ids),
         )
         counts = body.variant is None and not body.internal
         try:

@@ -29,7 +29,7 @@ CONTRACT = {
 SCHEMA_KEYS = {
     *("$ref", "type", "title", "description", "properties", "required", "additionalProperties", "items"),
     *("anyOf", "enum", "const", "default", "pattern", "minLength", "maxLength", "minimum", "maximum"),
-    *("minItems", "maxItems"),
+    *("minItems", "maxItems", "exclusiveMinimum", "examples"),
 }
 JSON_TYPES = {"object", "array", "string", "integer", "number", "boolean", "null"}
 

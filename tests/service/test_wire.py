@@ -3,9 +3,11 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from multidict import MultiDict
 
 from core.actions import PUBLIC_ACTIONS
 from service.errors import BadRequestError
+from service.live.filters import NO_LIMITS, Limits, Near
 from service.wire import (
     ACTIONS,
     MAX_BATCH,
@@ -14,6 +16,7 @@ from service.wire import (
     RecommendationRequest,
     TasteSignals,
     decode,
+    decode_query,
 )
 
 
@@ -270,3 +273,118 @@ def test_whatever_arrives_is_either_understood_or_refused_as_a_bad_request(body)
             assert error.detail
         else:
             assert request.user_id is None or type(request.user_id) is str
+
+
+# --- limits ---
+
+
+def test_a_question_without_limits_has_none():
+    assert recommendation("{}").limits() is NO_LIMITS
+    assert recommendation('{"genres": [" "]}').limits() == NO_LIMITS
+
+
+def test_limits_come_out_in_unix_seconds_and_degrees():
+    near = {"latitude": 53.27, "longitude": -9}
+    fields = {"genres": ["trad", ""], "date_from": "2027-01-15T09:00:00+01:00", "price_max": 0, "near": near}
+
+    assert recommendation(json.dumps(fields)).limits() == Limits(
+        genres=("trad",), date_from=1_800_000_000.0, price_max=0.0, near=Near(53.27, -9.0, 25.0)
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "first", "last"),
+    [
+        ("2027-01-15", 1_799_971_200, 1_800_057_599),
+        ("20270115", 1_799_971_200, 1_800_057_599),
+        ("2027-01-15T08:00", 1_800_000_000, 1_800_000_000),
+        ("2027-01-15 08:00:00Z", 1_800_000_000, 1_800_000_000),
+        ("1800000000", 1_800_000_000, 1_800_000_000),
+        (1_800_000_000, 1_800_000_000, 1_800_000_000),
+    ],
+)
+def test_a_day_is_all_of_it_in_utc_and_a_time_is_itself(said, first, last):
+    limits = recommendation(json.dumps({"date_from": said, "date_to": said})).limits()
+
+    assert (limits.date_from, limits.date_to) == (first, last)
+
+
+@pytest.mark.parametrize(
+    ("fields", "complaint"),
+    [
+        ({"genres": "trad"}, "genres: expected array | null, got str"),
+        ({"genres": [7]}, "genres[0]: expected str, got int"),
+        ({"price_max": -1}, "price_max: expected float >= 0.0, got -1"),
+        ({"near": {"latitude": 53}}, "near.longitude: required"),
+        ({"near": {"latitude": 91, "longitude": 0}}, "near.latitude: expected float <= 90.0, got 91"),
+        (
+            {"near": {"latitude": 1, "longitude": 0, "radius_km": 0}},
+            "near.radius_km: expected float > 0.0, got 0",
+        ),
+        ({"near": {"latitude": 1, "longitude": 0, "metres": 5}}, "near.metres: unknown field"),
+        ({"offset": -1}, "offset: expected int >= 0, got -1"),
+        ({"offset": 255}, "offset: expected int <= 254, got 255"),
+        (
+            {"date_from": "soon"},
+            "date_from: expected an ISO 8601 day or time, or unix seconds, got 'soon'",
+        ),
+        (
+            {"date_to": "0001-01-01T00:00+14:00x"},
+            "date_to: expected an ISO 8601 day or time, or unix seconds, got '0001-01-01T00:00+14:00x'",
+        ),
+        (
+            {"date_from": "2027-01-15", "date_to": "2027-01-14"},
+            "date_to: expected a time that is not before date_from",
+        ),
+    ],
+)
+def test_a_limit_that_cannot_be_is_named(fields, complaint):
+    with pytest.raises(BadRequestError) as caught:
+        recommendation(json.dumps(fields)).limits()
+
+    assert caught.value.detail == complaint
+
+
+def test_a_query_says_the_same_as_a_body():
+    query = MultiDict(
+        [
+            *(
+                ("city", " Cork "),
+                ("genres", "trad,folk"),
+                ("genres", "rock"),
+                ("limit", "5"),
+                ("offset", "10"),
+            ),
+            *(("price_max", "12.5"), ("latitude", "53"), ("longitude", "-9"), ("radius_km", "3")),
+            ("date_to", "1800000000"),
+        ]
+    )
+
+    asked = decode_query(query)
+
+    assert (asked.city, asked.limit, asked.offset) == ("Cork", 5, 10)
+    assert asked.limits() == Limits(
+        ("trad", "folk", "rock"), None, 1_800_000_000.0, 12.5, Near(53.0, -9.0, 3.0)
+    )
+    assert decode_query(MultiDict()).limits() is NO_LIMITS
+
+
+@pytest.mark.parametrize(
+    ("query", "complaint"),
+    [
+        ([("limit", "0")], 'limit: expected int >= 1, got "0"'),
+        ([("limit", "ten")], 'limit: expected int | null, got "ten"'),
+        ([("limit", "5"), ("limit", "6")], "limit: given more than once"),
+        ([("price_max", "nan")], "price_max: "),
+        ([("price_max", "inf")], "price_max: "),
+        ([("latitude", "53")], "longitude: required"),
+        ([("latitude", "north"), ("longitude", "1")], "latitude: expected float, got "),
+        ([("latitude", "nan"), ("longitude", "1")], "latitude: "),
+        ([("page", "2")], "page: unknown field"),
+    ],
+)
+def test_a_query_that_cannot_be_is_refused_by_name(query, complaint):
+    with pytest.raises(BadRequestError) as caught:
+        decode_query(MultiDict(query))
+
+    assert caught.value.detail.startswith(complaint)

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.actions import Action
+from service.live.filters import Limits
 from service.live.state import LiveState
 from service.recommending.arms import ARMS
 from service.recommending.asking import Question, Reply, answer_question
@@ -221,3 +222,72 @@ def test_no_answer_ever_has_an_event_that_is_over_off_gone_seen_dismissed_or_exc
     assert set(found) <= {*RING, "spare"} - closed.keys() - deleted - seen - excluded
     assert len(found) == len(set(found))
     assert "spare" in found
+
+
+# --- limits, pages and guests ---
+
+
+def test_limits_leave_out_what_breaks_them_whatever_the_arm(encoder):
+    state = a_state({"gig4": {"genres": ("Trad",)}, "new": {"genres": ("trad",), "price_min": 30.0}})
+
+    for variant in ARMS:
+        answer = answered(state, encoder, variant=variant, limits=Limits(genres=("TRAD",), price_max=20.0))
+        assert (ids(answer), answer["notice"]) == ([], "No event fits that.")
+        answer = answered(state, encoder, variant=variant, user_id="person0", limits=Limits(genres=("TRAD",)))
+        assert (set(ids(answer)), answer["notice"]) == ({"gig4", "new"}, None)
+
+
+def test_a_city_where_nothing_fits_gets_what_fits_elsewhere(encoder):
+    state = a_state({"new": {"genres": ("trad",), "city": "Sligo"}})
+
+    answer = answered(state, encoder, city="Cork", limits=Limits(genres=("trad",)))
+
+    assert (ids(answer), answer["notice"]) == (
+        ["new"],
+        "Nothing is listed in Cork; these are events elsewhere.",
+    )
+
+
+@pytest.mark.parametrize("variant", ARMS)
+@pytest.mark.parametrize("user_id", ["person0", None])
+def test_pages_are_pieces_of_the_one_list(encoder, variant, user_id):
+    state = a_state({f"new{n}": {"city": "Cork"} for n in range(5)})
+    whole = answered(state, encoder, user_id=user_id, variant=variant)["recommendations"]
+
+    pages = []
+    for offset in range(0, len(whole) + 3, 3):
+        reply = ask(state, encoder, user_id=user_id, variant=variant, limit=3, offset=offset)
+        page = orjson.loads(reply.body)["recommendations"]
+        assert [state.event_ids[event] for event in reply.events] == [item["event_id"] for item in page]
+        assert reply.n_personal == sum(item["algorithm"] != "popularity" for item in page)
+        pages += page
+
+    assert pages == whole
+    assert ask(state, encoder, limit=100, offset=254, variant=variant).events == []
+
+
+@pytest.mark.parametrize("variant", [arm for arm in ARMS if arm != "control"])
+def test_a_guest_is_answered_from_what_they_liked_in_this_session(encoder, variant):
+    state = a_state()
+    for event_id in LIKES["person0"]:
+        state.apply("somebody", event_id, Action.SAVE)
+
+    guest = answered(state, encoder, variant=variant, liked_event_ids=(*LIKES["person0"], "never heard of"))
+    person = answered(state, encoder, variant=variant, user_id="somebody")
+
+    assert set(ids(guest)) == set(ids(person)) == {"gig4", "gig5"}
+    assert guest["user_id"] is None
+    for item in guest["recommendations"]:
+        assert item["algorithm"] == variant
+        assert {cause["event_id"] for cause in item["because"]} <= set(LIKES["person0"])
+
+
+def test_likes_of_a_session_count_once_beside_those_that_are_known(encoder):
+    state = a_state()
+    state.apply("newcomer", "gig0", Action.CLICK)
+
+    profile = state.profile("newcomer", (), ("gig0", "gig1", "gig0"))
+
+    assert sorted(profile.events.tolist()) == sorted(state.event_index(event) for event in ("gig0", "gig1"))
+    assert profile.weights.tolist() == [1.0, 1.0]
+    assert state.profile("newcomer").weights.tolist() != [1.0]
