@@ -21,10 +21,11 @@ def _kernels_digest() -> str:
 
     numba compiles a kernel anew when its own file has changed, but not when that of a function merged into it has.
     """
-    kernels = Path(__file__).parents[1] / "core" / "kernels"
+    root = Path(__file__).parents[1]
     digest = hashlib.sha256()
-    for source in sorted(kernels.glob("*.py")):
-        digest.update(source.read_bytes())
+    for folder in ("core", "service/recommending"):
+        for source in sorted((root / folder).rglob("*.py")):
+            digest.update(source.read_bytes())
     return digest.hexdigest()[:12]
 
 

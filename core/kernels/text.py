@@ -6,46 +6,53 @@ come out on every machine. Callers see to it that the buffer has room.
 
 import numpy as np
 
+from core.kernels.copying import copy_bytes
 from core.kernels.jit import inlined
 
 _ZERO = np.uint8(48)
 _POINT = np.uint8(46)
 _MINUS = np.uint8(45)
+_TEN = np.uint64(10)
+
+#: int64[19]: from 1 on, as far as they fit.
+POWERS_OF_TEN = 10 ** np.arange(19, dtype=np.int64)
 
 
 @inlined
 def put_text(out, at, blob, start, length):  # type: ignore[no-untyped-def]
     """Append `length` bytes of `blob` from `start` on."""
-    for offset in range(np.uint64(length)):
-        out[np.uint64(at) + offset] = blob[np.uint64(start) + offset]
+    copy_bytes(out, at, blob, start, length)
     return at + length
+
+
+@inlined
+def _put_digits(out, at, number, digits):  # type: ignore[no-untyped-def]
+    """Append the last so many digits of a number; unsigned, which spares every division the case of a negative one."""
+    rest = np.uint64(number)
+    for place in range(at + digits - 1, at - 1, -1):
+        shorter = rest // _TEN
+        out[place] = _ZERO + np.uint8(rest - shorter * _TEN)
+        rest = shorter
+    return at + digits
 
 
 @inlined
 def put_whole(out, at, number):  # type: ignore[no-untyped-def]
     """Append a whole number ≥ 0."""
     digits = 1
-    rest = number // 10
-    while rest > 0:
+    while digits < POWERS_OF_TEN.size and number >= POWERS_OF_TEN[digits]:
         digits += 1
-        rest //= 10
-    for place in range(at + digits - 1, at - 1, -1):
-        out[place] = _ZERO + np.uint8(number % 10)
-        number //= 10
-    return at + digits
+    return _put_digits(out, at, number, digits)
 
 
 @inlined
 def put_decimal(out, at, units, decimals):  # type: ignore[no-untyped-def]
     """Append units · 10^-decimals ≥ 0 with exactly that many decimals, at least one."""
-    one = 10**decimals
-    at = put_whole(out, at, units // one)
+    one = np.uint64(POWERS_OF_TEN[decimals])
+    whole = np.uint64(units) // one
+    at = put_whole(out, at, np.int64(whole))
     out[at] = _POINT
-    fraction = units % one
-    for place in range(at + decimals, at, -1):
-        out[place] = _ZERO + np.uint8(fraction % 10)
-        fraction //= 10
-    return at + 1 + decimals
+    return _put_digits(out, at + 1, np.uint64(units) - whole * one, decimals)
 
 
 @inlined

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.kernels.jit import inlined, kernel
+from core.kernels.prefetch import prefetch
 from core.kernels.text import put_decimal, put_signed, put_text, put_whole
 from core.kernels.workspace import REASONS
 from core.reasons import PARTS, Part
@@ -32,6 +33,8 @@ from service.recommending.units import (
     units_of,
 )
 
+#: The last column of the bounds of a card, and the bytes of a cache line.
+_MEMBERS_END, _LINE_BYTES = MEMBERS + 1, 64
 #: More than all pieces and numbers of one recommendation take, in bytes.
 _ITEM_OVERHEAD = make_pieces().blob.size + (REASONS + PARTS) * 128 + 512
 
@@ -225,6 +228,33 @@ def _room_for(context, answer, rank, is_personal):  # type: ignore[no-untyped-de
     return room
 
 
+@inlined
+def _ask_for_texts(cards, events):  # type: ignore[no-untyped-def]
+    """Prefetch the cards of some events, -1 for none; their bounds have to be near already."""
+    blob, bounds = cards.blob, cards.bounds
+    for event in events:
+        if event >= 0:
+            for at in range(bounds[event, 0], bounds[event, _MEMBERS_END], _LINE_BYTES):
+                prefetch(blob, at)
+
+
+@inlined
+def _ask_ahead(context, answer, n_personal, n):  # type: ignore[no-untyped-def]
+    """Prefetch all that an answer copies from: cards lie about in many megabytes."""
+    cards, liked, masses = context.cards, context.liked, context.masses
+    flat = cards.bounds.reshape(-1)
+    named = np.full(n + n_personal * REASONS, -1, np.int32)
+    named[:n] = answer.events[:n]
+    for rank in range(n_personal):
+        for place in range(REASONS):
+            if answer.reasons[rank, place] >= 0:
+                named[n + rank * REASONS + place] = liked[answer.reasons[rank, place]]
+    for event in named:
+        prefetch(flat, (_MEMBERS_END + 1) * event)
+        prefetch(masses, event)
+    _ask_for_texts(cards, named)
+
+
 @kernel
 def encode_items(out, context, answer, n_personal, n, start):  # type: ignore[no-untyped-def]
     """Write the recommendations of ranks start to n - 1 with commas between them.
@@ -232,6 +262,7 @@ def encode_items(out, context, answer, n_personal, n, start):  # type: ignore[no
     Returns their length, or minus the room that is missing. The first n_personal are the arm's, the others of the
     popularity list.
     """
+    _ask_ahead(context, answer, n_personal, n)
     at = np.int64(0)
     units, causes = np.empty(PARTS, np.int64), np.empty(REASONS, np.int64)
     for rank in range(start, n):

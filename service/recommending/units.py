@@ -3,6 +3,7 @@
 import numpy as np
 
 from core.kernels.jit import inlined
+from core.kernels.text import POWERS_OF_TEN
 from core.kernels.workspace import REASONS
 
 #: Fewer people than this are never counted in an answer, so that nobody can be singled out.
@@ -16,7 +17,7 @@ SCORE_DECIMALS = 8
 @inlined
 def units_of(value, decimals):  # type: ignore[no-untyped-def]
     """A number ≥ 0 in units of 10^-decimals, halves upwards."""
-    return np.int64(np.float64(value) * 10.0**decimals + 0.5)
+    return np.int64(np.float64(value) * np.float64(POWERS_OF_TEN[decimals]) + 0.5)
 
 
 @inlined
