@@ -28,6 +28,7 @@ from core.kernels.workspace import Answer, Workspace, answer
 #: Above this the sum over a product of a byte and 16 bits for each factor might not fit into 32 bits.
 MOST_FACTORS = 512
 _GREATEST = 127
+_AT_ONCE = 4_096  #: events
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +76,14 @@ def no_factors() -> Factors:
 
 def quantise_factors(whitened: NDArray[np.floating]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """Vectors [events, factors] in steps of 1/127 of each one's greatest component: (values int8, steps float32)."""
-    steps = (np.abs(whitened).max(axis=1, initial=0.0) / _GREATEST).astype(np.float32)
-    divisors = np.where(steps > 0.0, steps, np.float32(1.0))
-    values = np.rint(whitened / divisors[:, np.newaxis]).clip(-_GREATEST, _GREATEST)
-    return values.astype(np.int8), steps
+    values, steps = np.empty(whitened.shape, np.int8), np.empty(whitened.shape[0], np.float32)
+    for start in range(0, whitened.shape[0], _AT_ONCE):  # whole copies would take four times its memory
+        rows = slice(start, start + _AT_ONCE)
+        part = whitened[rows]
+        steps[rows] = np.abs(part).max(axis=1, initial=0.0) / _GREATEST
+        divisors = np.where(steps[rows] > 0.0, steps[rows], np.float32(1.0))
+        values[rows] = np.rint(part / divisors[:, np.newaxis]).clip(-_GREATEST, _GREATEST)
+    return values, steps
 
 
 def event_confidences(

@@ -1,4 +1,4 @@
-"""Giving memory back to the machine that only the start of the process needed."""
+"""Giving memory back to the machine that the process does not need any more."""
 
 import ctypes
 import gc
@@ -7,6 +7,7 @@ from pathlib import Path
 
 _MAPS = Path("/proc/self/maps")
 _MADV_DONTNEED = 4
+_M_MMAP_THRESHOLD, _LARGE_BYTES = -3, 1 << 20
 #: The compiler. Compiled kernels do not call it, and its code takes 50 MB.
 _COMPILER = "libllvmlite"
 
@@ -19,6 +20,11 @@ def settle_memory() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
+    give_memory_back()
+
+
+def give_memory_back() -> None:
+    """Give back what was freed, and the compiler's code, which comes back from its file when it is needed."""
     system = ctypes.CDLL(None)
     # glibc has it; other C libraries keep less for themselves.
     give_back = getattr(system, "malloc_trim", None)
@@ -26,6 +32,16 @@ def settle_memory() -> None:
         give_back(0)
     for start, length in _code_of(_COMPILER):
         system.madvise(ctypes.c_void_p(start), ctypes.c_size_t(length), _MADV_DONTNEED)
+
+
+def give_arrays_back_at_once() -> None:
+    """From now on let every large array go back to the machine in the moment in which it is freed.
+
+    glibc by itself keeps arrays of up to 32 MB for the next ones once some were freed (mallopt(3), M_MMAP_THRESHOLD).
+    """
+    set_option = getattr(ctypes.CDLL(None), "mallopt", None)
+    if set_option is not None:
+        set_option(_M_MMAP_THRESHOLD, _LARGE_BYTES)
 
 
 def _code_of(library: str) -> Iterator[tuple[int, int]]:

@@ -10,6 +10,7 @@ from typing import Any
 from core.bundle import BundleError, write_bundle
 from core.interactions import BuildReport
 from core.model import Model, ModelSettings
+from service.memory import give_memory_back
 from service.model_record import record_model
 from service.models import ModelRegistry, NoModelError
 from service.refusals import Refusal, note_refusal
@@ -102,6 +103,7 @@ async def train(
 
 
 def _fit(version: str, snapshot: Snapshot, settings: ModelSettings) -> tuple[Model, BuildReport]:
+    give_memory_back()
     model, rows = fit_model(
         version,
         snapshot.users,

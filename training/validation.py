@@ -15,6 +15,7 @@ from core.evaluation import Metrics
 from core.model import Model, ModelSettings
 from core.sparse import Pairs
 from core.splits import Split, split
+from service.memory import give_memory_back
 from training.fitting import fit_model
 from training.measuring import Difference, Intervals, Judged, differences, intervals, judge, metrics_of
 from training.ranking import rows_of
@@ -126,6 +127,7 @@ def _judge(
 
 
 def _fit(snapshot: Snapshot, parts: Split, settings: ModelSettings) -> Model:
+    give_memory_back()
     model, _ = fit_model(
         "validation",
         snapshot.users,
