@@ -9,8 +9,11 @@
 #   SLACK_WEBHOOK_URL  where to tell what came of it; not reaching it fails nothing
 #   RETRAIN_TIMEOUT    seconds to wait for the training (600)
 #
-# Exit codes: 0 trained, or nothing new; 1 the training failed; 2 the service is not healthy; 3 it refused, as
-# another training is under way or there is too little data.
+# Cron starts it with next to no environment: settings go into the crontab, as lines of their own. Two runs of it never
+# overlap (flock on this file, where the system has it), and the service trains one model at a time whoever asks.
+#
+# Exit codes: 0 trained, or nothing new; 1 the training failed, or did not end in time; 2 the service is not healthy;
+# 3 it refused: another training is under way, there is too little data, or the model is worse than the one that serves.
 set -euo pipefail
 
 url=${ML_SERVICE_URL:-http://127.0.0.1:${SERVICE_PORT:-4004}}
@@ -41,12 +44,18 @@ CONFIG
 
 # Asks the service; prints the status, 000 where there was no answer, and leaves the body in $answer.
 ask() {
-    local method=$1 path=$2 seconds=$3
+    local method=$1 path=$2 seconds=$3 key=
+    # A secret as well.
+    [[ -z ${API_KEY:-} ]] || key="header = \"X-API-Key: $(escaped "$API_KEY")\""
     curl --silent --show-error --max-time "$seconds" --request "$method" --output "$answer" \
-        --write-out '%{http_code}' --config - "$url$path" <<CONFIG || true
-${API_KEY:+header = "X-API-Key: $API_KEY"}
-CONFIG
+        --write-out '%{http_code}' --config - "$url$path" <<<"$key" || true
 }
+
+exec 9<"${BASH_SOURCE[0]}"
+if command -v flock >/dev/null && ! flock --nonblock 9; then
+    tell "Model training was refused: another run of this script is under way"
+    exit 3
+fi
 
 status=$(ask GET /health 10)
 if [[ $status != 200 ]]; then
@@ -64,6 +73,10 @@ case $status in
     409)
         tell "Model training was refused: $body"
         exit 3
+        ;;
+    000)
+        tell "Model training failed: no answer within $timeout s; if the service lives, it may still be training"
+        exit 1
         ;;
     *)
         tell "Model training failed with status $status: $body"

@@ -147,6 +147,17 @@ class RetrainRequest(Struct, forbid_unknown_fields=True):
     force: bool = False
 
 
+def decode_retrain(raw: bytes) -> RetrainRequest:
+    """The body of a retraining; of one that an EventBridge rule sent, without a template of its own, the `detail`.
+
+    Raises BadRequestError as `decode`.
+    """
+    body = _untyped(raw)
+    if isinstance(body, dict) and "detail-type" in body:
+        raw = msgspec.json.encode(body.get("detail"))
+    return decode(RetrainRequest, raw or b"{}")
+
+
 class FeedbackContext(Struct):
     """Where an action happened. Other keys are allowed, and kept."""
 

@@ -31,7 +31,7 @@ from service.serving import Serving
 from service.storage.database import Database
 from service.storage.errors import StorageError
 from service.storage.queries.models import UnknownModelError
-from service.wire import RetrainRequest, RollbackRequest, decode
+from service.wire import RollbackRequest, decode, decode_retrain
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class ModelRoutes:
     async def retrain(self, request: web.Request) -> web.Response:
         """Train, and answer when that is done; with `Prefer: respond-async` at once, with a job to ask for."""
         require_admin(request.headers, request.remote, self._credentials)
-        body = decode(RetrainRequest, await read_body(request) or b"{}")
+        body = decode_retrain(await read_body(request))
         if (other := self._retraining.under_way) is not None:
             raise ConflictError(f"Another training is under way, job {other.job_id}")
         job = self._retraining.start(force=body.force)

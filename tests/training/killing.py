@@ -73,7 +73,8 @@ def main(directory: Path) -> None:
     for version in (OLDEST, OLD):
         publish(prepared, version)
     served = (survive(prepared.directory, directory / str(step), step) for step in itertools.count())
-    print("".join("o" if one == OLD else "n" for one in itertools.takewhile(bool, served)))
+    letters = ("o" if one == OLD else "n" for one in itertools.takewhile(bool, served))
+    sys.stdout.write("".join(letters) + "\n")
 
 
 if __name__ == "__main__":

@@ -214,3 +214,25 @@ async def test_a_training_that_fails_says_why(client, monkeypatch):
 
 async def test_a_job_nobody_started_is_not_there(client):
     assert (await client.get("/v1/model/jobs/elsewhere")).status == 404
+
+
+@pytest.mark.usefixtures("trains_here")
+async def test_a_rule_of_eventbridge_asks_as_cron_does(client, registry, monkeypatch):
+    monkeypatch.setenv("RETRAIN_THRESHOLD_DAYS", "36500")
+    event = {
+        "version": "0",
+        "id": "53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa",
+        "detail-type": "Scheduled Event",
+        "source": "aws.events",
+        "account": "123456789012",
+        "time": "2026-11-25T02:00:00Z",
+        "region": "eu-west-1",
+        "resources": ["arn:aws:events:eu-west-1:123456789012:rule/retrain"],
+        "detail": {},
+    }
+
+    answer = await client.post("/v1/model/retrain", json=event)
+    wrong = await client.post("/v1/model/retrain", json={**event, "detail": {"force": "yes"}})
+
+    assert (answer.status, (await answer.json())["model_version"]) == (200, registry.current())
+    assert (wrong.status, "force" in (await wrong.json())["detail"]) == (400, True)
