@@ -64,6 +64,16 @@ class Recommender:
         self._recommend = self._pin_recommend()
         self._similar = self._pin_similar()
 
+    @property
+    def popularity(self) -> NDArray[np.float32]:
+        """float32[events], 0…1: the score of the control arm."""
+        return self._popularity
+
+    @property
+    def popular_first(self) -> NDArray[np.int32]:
+        """int32[events]: all events by popularity, ties to the lower index."""
+        return self._order
+
     def popular(self, open_events: NDArray[np.uint8], excluded: NDArray[np.int32], n: int) -> Ranking:
         """`control`: the most popular open events that are not excluded."""
         out = self._answer(n)

@@ -61,14 +61,8 @@ class EventMetadata(Struct):
     genre: str | None
 
 
-class Recommendation(Struct):
-    """One event, with everything that either the documentation or a client of this API names.
-
-    ``score`` and ``rank_score`` are in 0…1. ``algorithm`` is the arm that chose the event, or ``popularity`` where it
-    knew no more. ``because`` explains the ``collaborative`` part of the score by the person's past events; ``reason``
-    says the greatest part in words. ``neighbours`` counts the people behind the score; it is null
-    when there are fewer than three of them, so that nobody can be singled out.
-    """
+class Event(Struct):
+    """What every answer says about an event, under all the names that the documentation and the clients use."""
 
     event_id: str
     id: str
@@ -84,6 +78,18 @@ class Recommendation(Struct):
     genre: str | None
     genres: list[str]
     price: float | None
+    metadata: EventMetadata
+
+
+class Recommendation(Event):
+    """One event, with everything that either the documentation or a client of this API names.
+
+    ``score`` and ``rank_score`` are in 0…1. ``algorithm`` is the arm that chose the event, or ``popularity`` where it
+    knew no more. ``because`` explains the ``collaborative`` part of the score by the person's past events; ``reason``
+    says the greatest part in words. ``neighbours`` counts the people behind the score; it is null
+    when there are fewer than three of them, so that nobody can be singled out.
+    """
+
     score: float
     rank_score: float
     confidence: float
@@ -93,7 +99,27 @@ class Recommendation(Struct):
     because: list[Because]
     because_other: BecauseOther | None
     neighbours: int | None
-    metadata: EventMetadata
+
+
+class ListedEvent(Event):
+    """One event of a list for everybody; ``score`` is in 0…1, or null where the order is one of times."""
+
+    score: float | None
+
+
+class EventsAnswer(Struct):
+    """A page of a list: ``count`` events of ``total``, from ``offset`` on.
+
+    ``notice`` says when the answer is not quite what was asked for, such as events elsewhere.
+    """
+
+    events: list[ListedEvent]
+    count: int
+    total: int
+    offset: int
+    notice: str | None
+    model_version: str
+    latency_ms: float
 
 
 class AnswerExperiment(Struct):
@@ -117,6 +143,14 @@ class RecommendationAnswer(Struct):
     variant: str
     ab_experiment: AnswerExperiment | None
     notice: str | None
+    latency_ms: float
+
+
+class BatchAnswer(Struct):
+    """The answers for many people, in the order they were named, each once. Their ids are not stored."""
+
+    results: list[RecommendationAnswer]
+    count: int
     latency_ms: float
 
 

@@ -28,10 +28,13 @@ from service.metrics import Metrics, metrics_handler, metrics_middleware
 from service.models import ModelRegistry
 from service.openapi import ROUTES, build_openapi
 from service.openapi_experiments import EXPERIMENT_ROUTES
+from service.openapi_lists import LIST_ROUTES
 from service.recommending.arms import ARMS
 from service.retraining import Retraining
+from service.routes.batches import BatchRoutes
 from service.routes.experiments import ExperimentRoutes, StoreAwayError
 from service.routes.feedback import FeedbackRoutes
+from service.routes.lists import ListRoutes
 from service.routes.models import ModelRoutes
 from service.routes.operation import OperationRoutes
 from service.routes.people import PeopleRoutes
@@ -93,6 +96,8 @@ def build_app(
     recommendations = RecommendationRoutes(
         serving, settings, credentials, metrics, parts.queue, experiments, parts.clock
     )
+    batches = BatchRoutes(serving, settings, credentials, parts.clock)
+    lists = ListRoutes(serving, settings, parts.clock)
     admin = ExperimentAdmin(store, ARMS, parts.clock)
     trials = ExperimentRoutes(store, admin, experiments, counted_results, credentials)
     feedback = FeedbackRoutes(parts.queue, keeper, credentials, metrics, parts.clock)
@@ -127,6 +132,11 @@ def build_app(
     app.add_routes(
         [
             web.post("/v1/recommendations", recommendations.recommend),
+            web.post("/v1/recommendations/batch", batches.recommend),
+            web.get("/v1/events/popular", lists.popular),
+            web.get("/v1/events/upcoming", lists.upcoming),
+            web.get("/v1/events/latest", lists.latest),
+            web.get("/v1/events/{event_id}/similar", lists.similar),
             web.post("/v1/feedback", feedback.record),
             web.post("/v1/feedback/batch", feedback.record_batch),
             web.get("/v1/model/info", operation.model_info),
@@ -141,7 +151,9 @@ def build_app(
             web.get("/ready", operation.ready),
             web.get("/metrics", metrics_handler(metrics.render if figures is None else figures.render_all)),
             *docs_routes(
-                build_openapi((*ROUTES, *EXPERIMENT_ROUTES), distribution_version("whatsthecraic-ml"))
+                build_openapi(
+                    (*ROUTES, *LIST_ROUTES, *EXPERIMENT_ROUTES), distribution_version("whatsthecraic-ml")
+                )
             ),
         ]
     )

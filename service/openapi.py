@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Literal
 
@@ -48,9 +48,14 @@ class Body:
 
 @dataclass(frozen=True)
 class Parameter:
+    """What a route takes beside its body; a text of 1 to 255 characters unless `schema` says otherwise."""
+
     name: str
     where: Literal["path", "header", "query"]
     description: str
+    schema: dict[str, Any] = field(
+        default_factory=lambda: {"type": "string", "minLength": 1, "maxLength": 255}
+    )
 
 
 @dataclass(frozen=True)
@@ -172,11 +177,11 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
         "in": parameter.where,
         "description": parameter.description,
         "required": parameter.where == "path",
-        "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+        "schema": parameter.schema,
     }
 
 
-_RECOMMENDATION = {
+RECOMMENDATION: dict[str, Any] = {
     "event_id": "2741",
     "id": "2741",
     "title": "The Sideways Gannets",
@@ -206,6 +211,20 @@ _RECOMMENDATION = {
         "date": "2026-12-04T20:00:00Z",
         "genre": "folk",
     },
+}
+RECOMMENDATION_ANSWER: dict[str, Any] = {
+    "recommendation_id": "0198c5e2a7f1",
+    "user_id": "42",
+    "recommendations": [RECOMMENDATION],
+    "model_version": "20261122T020000Z",
+    "variant": "collaborative_filtering",
+    "ab_experiment": {
+        "experiment_id": "rec_algorithm_v1",
+        "variant": "collaborative_filtering",
+        "map_version": 1,
+    },
+    "notice": None,
+    "latency_ms": 0.31,
 }
 _FEEDBACK = {
     "user_id": "42",
@@ -274,23 +293,13 @@ ROUTES: tuple[Route, ...] = (
         "POST",
         "/v1/recommendations",
         "Recommend events to a person, or to a guest",
-        request=Body(wire.RecommendationRequest, {"user_id": 42, "city": "Cork", "limit": 20}),
+        request=Body(
+            wire.RecommendationRequest,
+            {"user_id": 42, "city": "Cork", "limit": 20, "genres": ["trad", "folk"], "price_max": 25},
+        ),
         answer=Body(
             answers.RecommendationAnswer,
-            {
-                "recommendation_id": "0198c5e2a7f1",
-                "user_id": "42",
-                "recommendations": [_RECOMMENDATION],
-                "model_version": "20261122T020000Z",
-                "variant": "collaborative_filtering",
-                "ab_experiment": {
-                    "experiment_id": "rec_algorithm_v1",
-                    "variant": "collaborative_filtering",
-                    "map_version": 1,
-                },
-                "notice": None,
-                "latency_ms": 0.31,
-            },
+            RECOMMENDATION_ANSWER,
         ),
         errors=(400, 401, 403, 413, 429, 500, 503),
         access="optional",

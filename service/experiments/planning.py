@@ -19,6 +19,10 @@ from service.experiments.stores import ExperimentStore
 #: The count that each metric is about.
 _COUNTS: Mapping[Metric, str] = {"click_through_rate": "clicks", "save_rate": "saves", "hide_rate": "hides"}
 
+#: More people, or days, than any plan can mean.
+_MOST = 10**12
+_NEVER = "effect: so small a change would take more people, or days, than there are"
+
 Weight = Annotated[float, Meta(ge=0.0, le=1e6)]
 Share = Annotated[float, Meta(gt=0.0, lt=1.0)]
 
@@ -83,6 +87,10 @@ def planned(asked: PlanRequest, experiment: Experiment | None, control: VariantP
         )
     except ValueError as error:
         raise DefinitionError(str(error)) from None
+    except OverflowError:
+        raise DefinitionError(_NEVER) from None
+    if max(found.people, found.days or 0) > _MOST:
+        raise DefinitionError(_NEVER)
     return PlanAnswer(
         people=found.people,
         people_one_look=found.people_one_look,

@@ -105,6 +105,15 @@ class LiveState:
             np.concatenate((excluded, more)),
         )
 
+    def people(self) -> list[str]:
+        """Everybody of whom something is known, by row: those of the training, then those who came since."""
+        ids = [*map(self.model.users.id_at, range(len(self.model.users))), *self._new_users]
+        return [
+            user_id
+            for row, user_id in enumerate(ids)
+            if row not in self._forgotten or any(pair.deeds for pair in self._since.get(row, {}).values())
+        ]
+
     def apply(self, user_id: str, event_id: str, action: Action, at: float | None = None) -> bool:
         """Let one action count, in the place among the person's others that its time gives it.
 

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from core.content import NO_TASTE
 from core.kernels.workspace import MOST_ANSWERS
+from service.errors import BadRequestError
 from service.live.catalogue import Candidates
 from service.live.filters import NO_LIMITS, Limits
 from service.live.state import LiveState
@@ -67,6 +68,13 @@ def answer_question(
     if offset:
         events, n_personal = events[offset:], max(0, n_personal - offset)
     return Reply(recommendation_id, body, events, n_personal, latency_ms, profile.events.size)
+
+
+def variant_named(asked: str) -> str:
+    """The variant, when it is the name of an arm; else raises BadRequestError."""
+    if asked not in ARMS:
+        raise BadRequestError(f"variant: expected one of {', '.join(ARMS)}, got {asked[:100]!r}")
+    return asked
 
 
 def find_candidates(

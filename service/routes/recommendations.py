@@ -5,14 +5,14 @@ from time import perf_counter
 
 from aiohttp import web
 
-from service.errors import BadRequestError, RequestError
+from service.errors import RequestError
 from service.experiments.assignment import NO_CHOICE, Choice
 from service.experiments.live import LiveExperiments
 from service.identity import Credentials, subject_of
 from service.live.state import LiveState
 from service.metrics import Metrics
 from service.recommending.arms import ARMS
-from service.recommending.asking import Question, Reply, answer_question
+from service.recommending.asking import Question, Reply, answer_question, variant_named
 from service.recommending.encoding import Encoder
 from service.recommending.identifiers import RecommendationIds
 from service.routes.bodies import read_body
@@ -158,8 +158,4 @@ class RecommendationRoutes:
         return min(asked, self._settings.max_recommendation_count)
 
     def _variant(self, asked: str | None) -> str:
-        if asked is None:
-            return self._settings.default_variant
-        if asked not in ARMS:
-            raise BadRequestError(f"variant: expected one of {', '.join(ARMS)}, got {asked!r}")
-        return asked
+        return self._settings.default_variant if asked is None else variant_named(asked)

@@ -60,3 +60,12 @@ def test_a_control_that_has_shown_nothing_gives_no_baseline():
     nobody = people(np.zeros(0, np.int64), np.zeros(0, np.int64))
     with pytest.raises(DefinitionError, match="has not shown it yet"):
         planned(PlanRequest(effect=0.1), EXPERIMENT, nobody)
+
+
+@pytest.mark.parametrize("effect", [1e-200, 1e-12])
+@pytest.mark.parametrize("people_a_day", [None, 1e-300])
+def test_a_change_that_no_site_could_ever_see_is_refused(effect, people_a_day):
+    asked = PlanRequest(effect=effect, baseline=0.1, people_a_day=people_a_day)
+
+    with pytest.raises(DefinitionError, match="effect: so small a change"):
+        planned(asked, None, None)

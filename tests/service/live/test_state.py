@@ -292,3 +292,16 @@ def test_actions_applied_one_by_one_agree_with_a_training_on_all_of_them(before,
         assert found.keys() == expected.keys()
         assert all(abs(found[event] - expected[event]) <= 1 for event in expected)  # a model holds 1/255
         assert excluded_for(live, user_id) == excluded_for(trained, user_id)
+
+
+def test_people_are_those_of_whom_something_is_known():
+    state = live_state(a_model({"ann": ["rock"], "bob": ["trad"]}), [])
+    state.apply("cat", "rock", Action.CLICK)
+    state.apply("dan", "rock", Action.CLICK)
+    assert state.people() == ["ann", "bob", "cat", "dan"]
+
+    for user_id in ("ann", "bob", "dan"):
+        state.forget_user(user_id)
+    state.apply("bob", "rock", Action.SAVE)
+
+    assert state.people() == ["bob", "cat"]
