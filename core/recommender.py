@@ -63,6 +63,7 @@ class Recommender:
         self._factors = FactorScorer(factors or no_factors(), als_settings or AlsSettings(), self._space)
         self._recommend = self._pin_recommend()
         self._similar = self._pin_similar()
+        self._first_open = self._pin_first_open()
 
     @property
     def popularity(self) -> NDArray[np.float32]:
@@ -171,6 +172,13 @@ class Recommender:
             *(open_events, _NO_EVENTS, self._space, answer(1)),
         )
 
+    def _pin_first_open(self) -> Callable[..., int]:
+        open_events = np.empty(0, np.uint8)
+        return pinned(
+            *(first_open, self._order, self._popularity, open_events),
+            *(_NO_EVENTS, self._space, answer(1), 0),
+        )
+
     def _filled_up(
         self, out: Answer, n_personal: int, open_events: NDArray[np.uint8], excluded: NDArray[np.int32]
     ) -> Ranking:
@@ -183,8 +191,9 @@ class Recommender:
     def _fill(
         self, out: Answer, start: int, open_events: NDArray[np.uint8], excluded: NDArray[np.int32]
     ) -> int:
-        size: int = first_open(self._order, self._popularity, open_events, excluded, self._room(), out, start)
-        return size
+        return self._first_open(
+            self._order, self._popularity, open_events, excluded, self._room(), out, start
+        )
 
     def _room(self) -> Workspace:
         users, events = self.live.user_room, self.live.event_room

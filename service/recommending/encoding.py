@@ -6,16 +6,20 @@ Python object for any of them. `service.answers.RecommendationAnswer` is the typ
 the two together, and the kernel to a twin that uses a JSON library.
 """
 
+from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from core.kernels.jit import pinned
+from core.kernels.workspace import answer
 from core.recommender import Ranking
-from service.live.cards import Cards
+from service.live.cards import MEMBERS, Cards
 from service.live.event import json_text
-from service.live.labels import Labels
+from service.live.labels import NO_LABELS, Labels
 from service.recommending.items import Context, encode_items
 from service.recommending.pieces import make_pieces
 
@@ -23,6 +27,9 @@ _ANSWER = (
     b'{"recommendation_id":"%b","user_id":%b,"recommendations":[%b],"model_version":"%b","variant":"%b",'
     b'"ab_experiment":%b,"notice":%b,"latency_ms":%.3f}'
 )
+
+#: Names of cities and arms kept as the kernel takes them.
+_TEXTS_KEPT = 256
 
 
 class Envelope(NamedTuple):
@@ -50,6 +57,8 @@ class Encoder:
     def __init__(self) -> None:
         self._out = np.empty(1 << 17, np.uint8)
         self._pieces = make_pieces()
+        self._text = lru_cache(_TEXTS_KEPT)(_as_array)
+        self._encode_items = self._pin_encode_items()
 
     def items(
         self,
@@ -68,13 +77,20 @@ class Encoder:
         where = b"in " + json_text(told.city) if told.city else b"right now"
         algorithm = json_text(told.algorithm)
         context = Context(
-            self._pieces, cards, labels, told.liked, masses, _as_array(where), _as_array(algorithm)
+            self._pieces, cards, labels, told.liked, masses, self._text(where), self._text(algorithm)
         )
         while True:
-            length: int = encode_items(self._out, context, *ranking, start)
+            length = self._encode_items(self._out, context, *ranking, start)
             if length >= 0:
                 return self._out[:length].tobytes()
             self._out = np.empty(2 * (self._out.size - length), np.uint8)
+
+    def _pin_encode_items(self) -> Callable[..., int]:
+        text = np.empty(0, np.uint8)
+        cards = Cards(text, np.empty((0, MEMBERS + 2), np.int64))
+        nobody, nothing = np.empty(0, np.int32), np.empty(0, np.float32)
+        context = Context(self._pieces, cards, NO_LABELS, nobody, nothing, text, text)
+        return pinned(encode_items, self._out, context, answer(1), 0, 0, 0)
 
 
 def _as_array(text: bytes) -> NDArray[np.uint8]:
