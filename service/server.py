@@ -15,7 +15,7 @@ from aiohttp import web
 from service.app import Collaborators, build_app
 from service.database import open_configured_database
 from service.experiments.stores.opening import open_experiment_store
-from service.memory import settle_memory
+from service.memory import give_arrays_back_at_once, settle_memory
 from service.models import ModelRegistry
 from service.settings import Settings
 from service.storage.errors import StorageUnavailable
@@ -45,6 +45,7 @@ def serve(settings: Settings, workers: int, worker: int | None = None) -> int:
 
 async def _serve_one(settings: Settings, worker: int | None) -> None:
     sys.setswitchinterval(SWITCH_SECONDS)
+    give_arrays_back_at_once()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGTERM, signal.SIGINT):

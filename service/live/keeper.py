@@ -13,6 +13,7 @@ from service.live.follower import Follower
 from service.live.last_known import LastKnown
 from service.live.state import LiveState
 from service.live.trial import TrialFailedError, try_out
+from service.memory import give_memory_back
 from service.metrics import Metrics
 from service.models import ModelRegistry, NoModelError
 from service.serving import Serving
@@ -212,4 +213,7 @@ class Keeper:
         version = follower.state.version
         self._metrics.set_model(version, follower.facts["trained_at"])
         logger.info("serving model %s", version)
+        await asyncio.to_thread(
+            give_memory_back
+        )  # what the model before has held, and the preparing of this one
         await self._last_known.drop_changes(int(follower.facts["cutoff"]))
