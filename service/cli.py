@@ -16,6 +16,7 @@ import click
 
 from service.command_line import FAILED, foreseen_failures, read_settings, run_foreseen
 from service.experiment_commands import experiment
+from service.exporting.command import export
 from service.mailing.command import recommend
 from service.process import leave_out_scipy, prepare_this_process
 from service.settings import Settings
@@ -48,6 +49,7 @@ def main() -> None:
 
 main.add_command(experiment)
 main.add_command(recommend)
+main.add_command(export)
 
 
 @main.command("import")

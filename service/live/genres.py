@@ -1,4 +1,4 @@
-"""Which events are of which genre, so that a filter by genre is a few passes over one array."""
+"""Which events are of which genre, so that a filter by genre looks at no others."""
 
 from collections.abc import Iterable, Sequence
 
@@ -24,6 +24,9 @@ class GenreIndex:
         self._genres = np.empty(_FIRST_ROOM, np.int32)
         self._events = np.empty(_FIRST_ROOM, np.int32)
         self._used = 0
+        self._of_genre: dict[
+            int, NDArray[np.int32]
+        ] = {}  #: asked for since the last change: the events of a genre
         self._bounds: NDArray[np.int64] = np.zeros((room, 2), np.int64)
 
     def ensure_room(self, room: int) -> None:
@@ -34,6 +37,7 @@ class GenreIndex:
 
     def put(self, events: Sequence[int], genres: Iterable[Sequence[str]]) -> None:
         """Set the genres of some events, each event once."""
+        self._of_genre.clear()
         for event, names in zip(events, genres, strict=True):
             start, stop = self._bounds[event].tolist()
             self._genres[start:stop] = _GONE
@@ -48,18 +52,26 @@ class GenreIndex:
 
     def numbers_of(self, names: Iterable[str]) -> tuple[int, ...]:
         """The numbers of those of the genres that an event ever had, ascending, each once."""
-        found = (self._keys.get(genre_key(name)) for name in names)
+        found = (self._number_by(name) for name in names)
         return tuple(sorted({number for number in found if number is not None}))
 
     def marks(self, numbers: Iterable[int]) -> NDArray[np.bool_]:
         """bool[event room]: whether an event has any of these genres."""
         marks = np.zeros(self._bounds.shape[0], np.bool_)
-        genres = self._genres[: self._used]
-        found = np.zeros(self._used, np.bool_)
         for number in numbers:
-            found |= genres == number
-        marks[self._events.take(np.flatnonzero(found))] = True
+            marks[self._events_of(number)] = True
         return marks
+
+    def _events_of(self, number: int) -> NDArray[np.int32]:
+        found = self._of_genre.get(number)
+        if found is None:
+            positions = np.flatnonzero(self._genres[: self._used] == number)
+            found = self._of_genre[number] = self._events.take(positions)
+        return found
+
+    def _number_by(self, name: str) -> int | None:
+        number = self._spellings.get(name)  # as a client writes it that has it from an answer
+        return self._keys.get(genre_key(name)) if number is None else number
 
     def _number_of(self, name: str) -> int:
         number = self._spellings.get(name)

@@ -1,7 +1,6 @@
 """The files that recommendations for many people can go to: JSON lines, CSV or Parquet, by their ending."""
 
 import csv
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, Protocol
 import orjson
 
 from service.importing.errors import ImportFileError
+from service.storage.whole_file import appearing
 
 #: The columns of a table: one row for each recommendation, people in the order they were asked for.
 COLUMNS = (
@@ -121,18 +121,12 @@ def writing(path: Path) -> Iterator[Write]:
 
     The name is one that `check_output` has passed. Raises OSError.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with appearing(path) as beside:
         sink = FORMATS[path.suffix.lower()](beside)
         try:
             yield sink.write
         finally:
             sink.close()
-        with beside.open("rb") as written:
-            os.fsync(written.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def read_users(path: Path) -> list[str]:

@@ -1,6 +1,8 @@
-"""Small files that are there whole, old or new, whatever ends the writing."""
+"""Files that are there whole, old or new, whatever ends the writing."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -13,6 +15,23 @@ def replace_file(path: Path, text: str) -> None:
         os.fsync(file.fileno())
     fresh.replace(path)
     sync_directory(path.parent)
+
+
+@contextmanager
+def appearing(path: Path) -> Iterator[Path]:
+    """A name beside `path` to write a large file under; it takes its place, durably, when all went well.
+
+    After a failure nothing is left of it, and the old file stays. OSError when the disk fails.
+    """
+    fresh = path.with_name(f".{path.name}-{os.getpid()}")
+    try:
+        yield fresh
+        with fresh.open("rb") as written:
+            os.fsync(written.fileno())
+        fresh.replace(path)
+        sync_directory(path.absolute().parent)
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def sync_directory(directory: Path) -> None:

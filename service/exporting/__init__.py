@@ -1,0 +1,1 @@
+"""`craic export`: the way back of `craic import`."""
