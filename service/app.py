@@ -14,9 +14,9 @@ from service.cors import cors_middleware
 from service.docs_page import docs_routes
 from service.errors import BadRequestError, ConflictError, NotFoundError, UnavailableError, error_middleware
 from service.experiments.admin import ExperimentAdmin
-from service.experiments.counted import counted_results
 from service.experiments.errors import DefinitionError, TransitionError, UnknownExperimentError
 from service.experiments.live import LiveExperiments
+from service.experiments.results.summary import summarise
 from service.experiments.shipping import Shipper
 from service.experiments.standing import standing_experiment
 from service.experiments.stores import ExperimentStore
@@ -99,7 +99,7 @@ def build_app(
     batches = BatchRoutes(serving, settings, credentials, parts.clock)
     lists = ListRoutes(serving, settings, parts.clock)
     admin = ExperimentAdmin(store, ARMS, parts.clock)
-    trials = ExperimentRoutes(store, admin, experiments, counted_results, credentials)
+    trials = ExperimentRoutes(store, admin, experiments, summarise, credentials)
     feedback = FeedbackRoutes(parts.queue, keeper, credentials, metrics, parts.clock)
     people = PeopleRoutes(parts.database, parts.queue, keeper, store, experiments, credentials, parts.clock)
     operation = OperationRoutes(serving, keeper.readiness, parts.clock)

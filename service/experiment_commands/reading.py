@@ -8,6 +8,7 @@ from service.experiment_commands.working import ID, print_json, print_line, with
 
 if TYPE_CHECKING:
     from service.experiments.admin import ExperimentAdmin
+    from service.experiments.results.answers import ResultsAnswer
     from service.experiments.stores import ExperimentStore
 
 
@@ -29,17 +30,26 @@ def show(experiment_id: str) -> None:
 
 @click.command()
 @ID
-def results(experiment_id: str) -> None:
-    """What came of an experiment, as JSON."""
-    from service.experiments.counted import counted_results
+@click.option("--format", "kind", type=click.Choice(["csv", "json"]), default="json", show_default=True)
+def results(experiment_id: str, kind: str) -> None:
+    """What came of an experiment: a verdict, and every figure that it rests on.
+
+    CSV has a row for each variant and metric.
+    """
     from service.experiments.people import gather_people
+    from service.experiments.results.rows import results_csv
+    from service.experiments.results.summary import summarise
 
-    async def read(store: "ExperimentStore", admin: "ExperimentAdmin") -> dict[str, Any]:
-        revision = await admin.get(experiment_id)
-        people = await gather_people(store, experiment_id, revision.experiment.variant_ids)
-        return counted_results(revision, people)
+    async def read(store: "ExperimentStore", admin: "ExperimentAdmin") -> "ResultsAnswer":
+        history = await admin.history(experiment_id)
+        people = await gather_people(store, experiment_id, history[-1].experiment.variant_ids)
+        return summarise(history, people)
 
-    print_json(with_store(read))
+    found = with_store(read)
+    if kind == "csv":
+        click.echo(results_csv(found), nl=False)
+    else:
+        print_json(found)
 
 
 @click.command()

@@ -147,27 +147,6 @@ class ExperimentDetailAnswer(ExperimentAnswer):
     changes: list[ChangeAnswer]
 
 
-class VariantResult(Struct):
-    """The counts of one variant, and its rates for each answer; what else there is depends on the metric."""
-
-    variant_id: str
-    name: str
-    participants: int
-    metrics: dict[str, Any]
-
-
-class ResultsAnswer(Struct):
-    """What came of an experiment."""
-
-    experiment_id: str
-    status: Status
-    start_date: str | None
-    participants: int
-    total_users: int
-    people_in_several_variants: int
-    variants: list[VariantResult]
-
-
 def described(revision: Revision) -> ExperimentAnswer:
     """A revision as the API shows it."""
     return ExperimentAnswer(**_described(revision))

@@ -1,8 +1,7 @@
 """/v1/experiments: what there is, what came of it, and for admins how to change it."""
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import orjson
 from aiohttp import web
@@ -13,6 +12,8 @@ from service.experiments.definition import Status
 from service.experiments.live import LiveExperiments
 from service.experiments.people import VariantPeople, gather_people
 from service.experiments.planning import PlanRequest, plan_for
+from service.experiments.results.answers import ResultsAnswer
+from service.experiments.results.rows import results_csv
 from service.experiments.revisions import Revision
 from service.experiments.rows import csv_of, rows_of
 from service.experiments.stores import ExperimentStore
@@ -28,8 +29,8 @@ from service.routes.bodies import read_body
 from service.routes.json import json_answer
 from service.wire import decode
 
-#: From an experiment and its people to the body of its results; runs in a thread of its own.
-Summarise = Callable[[Revision, Mapping[str, VariantPeople]], dict[str, Any]]
+#: From all versions of an experiment and its people to its results; runs in a thread of its own.
+Summarise = Callable[[Sequence[Revision], Mapping[str, VariantPeople]], ResultsAnswer]
 
 
 class ExperimentRoutes:
@@ -48,6 +49,8 @@ class ExperimentRoutes:
         self._live = live
         self._summarise = summarise
         self._credentials = credentials
+        #: one reading of everyone at a time, so that their memory is never taken twice
+        self._reading = asyncio.Lock()
 
     async def list_all(self, request: web.Request) -> web.Response:
         """Every experiment."""
@@ -60,18 +63,21 @@ class ExperimentRoutes:
 
     async def results(self, request: web.Request) -> web.Response:
         """What came of one."""
-        revision, people = await self._people(request)
-        body = await asyncio.to_thread(self._summarise, revision, people)
-        return web.Response(body=orjson.dumps(body), content_type="application/json")
+        wanted = _format(request, "json")
+        async with self._reading:
+            history, people = await self._people(request)
+            found = await asyncio.to_thread(self._summarise, history, people)
+        if wanted == "json":
+            return json_answer(found)
+        return web.Response(text=results_csv(found), content_type="text/csv")
 
     async def export(self, request: web.Request) -> web.Response:
         """The counts of each person, without names, to compute with elsewhere."""
         require_admin(request.headers, request.remote, self._credentials)
-        wanted = request.query.get("format", "csv")
-        if wanted not in ("csv", "json"):
-            raise BadRequestError(f"format: expected csv or json, got {wanted!r}")
-        _, people = await self._people(request)
-        rows = await asyncio.to_thread(rows_of, people)
+        wanted = _format(request, "csv")
+        async with self._reading:
+            _, people = await self._people(request)
+            rows = await asyncio.to_thread(rows_of, people)
         if wanted == "json":
             return web.Response(body=orjson.dumps(rows), content_type="application/json")
         return web.Response(text=csv_of(rows), content_type="text/csv")
@@ -109,10 +115,10 @@ class ExperimentRoutes:
         require_admin(request.headers, request.remote, self._credentials)
         return self._changed(await self._admin.move_to(_id(request), status))
 
-    async def _people(self, request: web.Request) -> tuple[Revision, Mapping[str, VariantPeople]]:
-        revision = await self._admin.get(_id(request))
-        experiment = revision.experiment
-        return revision, await gather_people(self._store, experiment.experiment_id, experiment.variant_ids)
+    async def _people(self, request: web.Request) -> tuple[Sequence[Revision], Mapping[str, VariantPeople]]:
+        history = await self._admin.history(_id(request))
+        experiment = history[-1].experiment
+        return history, await gather_people(self._store, experiment.experiment_id, experiment.variant_ids)
 
     def _changed(self, revision: Revision, status: int = 200) -> web.Response:
         self._live.look_now()
@@ -125,6 +131,13 @@ class StoreAwayError(UnavailableError):
     def __init__(self, detail: str, *, retry_after: int | None = None) -> None:
         # What the store said names machines, which is not for callers.
         super().__init__("What keeps the experiments does not answer at the moment", retry_after=5)
+
+
+def _format(request: web.Request, default: str) -> str:
+    wanted = request.query.get("format", default)
+    if wanted not in ("csv", "json"):
+        raise BadRequestError(f"format: expected csv or json, got {wanted!r}")
+    return wanted
 
 
 def _id(request: web.Request) -> str:

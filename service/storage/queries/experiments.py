@@ -42,6 +42,9 @@ _COLUMNS = (
 OF_PERSON = Statement(f"{_COLUMNS} WHERE user_id = ? ORDER BY id")
 PEOPLE = Statement(f"{_COLUMNS} WHERE experiment_id = ? AND id > ? ORDER BY id LIMIT ?")
 
+#: People of a page: decoding it takes a few milliseconds of the event loop.
+PEOPLE_ROWS = 500
+
 
 async def read_revisions(session: Session) -> list[Revision]:
     """Every version of every experiment."""
@@ -95,7 +98,7 @@ async def of_person(session: Session, user_id: str) -> list[Person]:
 async def read_people(session: Session, experiment_id: str) -> AsyncIterator[list[Person]]:
     """Everyone in an experiment, page by page."""
     first, following = (experiment_id, 0), (lambda row: (experiment_id, row[0]))
-    async for page in read_pages(session, PEOPLE, first, following):
+    async for page in read_pages(session, PEOPLE, first, following, PEOPLE_ROWS):
         yield [_person(row) for row in page]
 
 

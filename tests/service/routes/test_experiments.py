@@ -12,11 +12,11 @@ import msgspec
 import pytest
 
 from service.experiments.planning import PlanAnswer
+from service.experiments.results.answers import ResultsAnswer
 from service.experiments.wire import (
     ExperimentAnswer,
     ExperimentDetailAnswer,
     ExperimentsAnswer,
-    ResultsAnswer,
 )
 from tests.apps import Client, Clock, an_application, copy_home, make_home, settings_of
 from tests.integration.running import eventually
@@ -129,7 +129,9 @@ async def test_what_is_asked_wrongly_is_refused_by_field(client: Client):
     assert answer["detail"] == "wieghts: unknown field"
     assert (await ask(client, "GET", "/nothing", status=404))["detail"] == "There is no experiment 'nothing'"
     await ask(client, "GET", "/nothing/results", status=404)
-    await ask(client, "GET", "/rec_algorithm_v1/export?format=xml", status=400)
+    for path in ("export", "results"):
+        answer = await ask(client, "GET", f"/rec_algorithm_v1/{path}?format=xml", status=400)
+        assert answer["detail"] == "format: expected csv or json, got 'xml'"
 
 
 @pytest.mark.parametrize(
@@ -173,6 +175,12 @@ async def test_each_person_gets_one_variant_and_each_answer_counts_once_with_it(
     expected = Counter(variant for variants in seen.values() for variant in variants)
     assert {one["variant_id"]: one["user_count"] for one in found["variants"]} == expected
     assert found["people_in_several_variants"] == 0
+    assert found["verdict"] == "not enough data yet"
+    assert found["sample_ratio"]["p_value"] > 0.001
+    table = await client.get("/v1/experiments/exp/results?format=csv")
+    assert table.content_type == "text/csv"
+    rows = list(csv.DictReader(io.StringIO(await table.text())))
+    assert {row["variant_id"]: int(row["participants"]) for row in rows} == expected
 
 
 async def test_a_plan_says_how_many_people_it_takes(client: Client):
