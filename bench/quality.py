@@ -24,17 +24,19 @@ from core.actions import ActionWeights
 from core.als import no_factors
 from core.collaborative import CollaborativeSettings, fit_neighbourhood
 from core.evaluation import summarise
+from core.hybrid import default_blend
 from core.interactions import InteractionLog, Preferences
 from core.model import Model, ModelSettings
 from core.popularity import PopularitySettings, fit_popularity
 from core.sparse import Rows, entry_rows, no_pairs
 from core.vocabulary import Vocabulary
 from training.als import fit_factors
+from training.blending import learn_blend
 from training.ranking import ARMS, rows_of
 from training.tuning import tune_neighbourhood
 
 K = 20
-WITH_FACTORS = frozenset({"als"})
+WITH_FACTORS = frozenset({"als", "hybrid"})
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -132,6 +134,7 @@ def fit(arm: str, train: Rows, n_events: int, settings: CollaborativeSettings) -
         saved=nothing,
         hidden=nothing,
         factors=fit_factors(train, neighbourhood, of_all.als) if arm in WITH_FACTORS else no_factors(),
+        blend=learn_blend(train, n_events, settings, of_all.als) if arm == "hybrid" else default_blend(),
     )
 
 

@@ -195,6 +195,10 @@ class ContentScorer:
         kernels.score_events(taste, content, events, self._room(content), scores)
         return scores
 
+    def add_parts(self, content: Content, taste: Taste, out: Answer, n: int, share: float) -> None:
+        """Add `share` times the scores of the first n events of `out` to their parts, by kind, and name subjects."""
+        kernels.add_parts(taste, content, self._room(content), out, n, np.float32(share))
+
     def _room(self, content: Content, excluded: NDArray[np.int32] | None = None) -> ContentSpace:
         events, features = content.indptr.size - 1, content.kinds.size
         if excluded is not None and excluded.size:

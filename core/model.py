@@ -12,6 +12,7 @@ from core.actions import ActionWeights
 from core.als import AlsSettings, Factors, check_factors, no_factors
 from core.bundle import Bundle, BundleError
 from core.collaborative import CollaborativeSettings, Neighbourhood
+from core.hybrid import Blend, check_blend, default_blend
 from core.interactions import Preferences, PreferenceSettings
 from core.popularity import PopularitySettings
 from core.sparse import Pairs, Rows, check_pairs, check_rows
@@ -22,6 +23,7 @@ from core.vocabulary import Vocabulary
 COPY_ON_WRITE = frozenset(
     [f"{side}_{part}" for side in ("liked", "savers") for part in Rows._fields]
     + [f"factors_{part}" for part in Factors._fields]
+    + [f"blend_{part}" for part in Blend._fields]
 )
 
 
@@ -65,6 +67,7 @@ class Model:
     saved: Pairs  #: rows users: what the site's own table of saves held, so that a save taken back is noticed
     hidden: Pairs  #: likewise of hides
     factors: Factors = field(default_factory=no_factors)
+    blend: Blend = field(default_factory=default_blend)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The arrays of the model by the names they have in a bundle."""
@@ -79,6 +82,7 @@ class Model:
             **{f"saved_{name}": array for name, array in self.saved._asdict().items()},
             **{f"hidden_{name}": array for name, array in self.hidden._asdict().items()},
             **{f"factors_{name}": array for name, array in self.factors._asdict().items()},
+            **{f"blend_{name}": array for name, array in self.blend._asdict().items()},
         }
         return named | {
             "user_masses": user_masses,
@@ -115,11 +119,14 @@ def _assemble(bundle: Bundle) -> Model:
         saved=Pairs(*_group("saved", Pairs, arrays)),
         hidden=Pairs(*_group("hidden", Pairs, arrays)),
         factors=Factors(*_group("factors", Factors, arrays)),
+        blend=Blend(*_group("blend", Blend, arrays)),
     )
 
 
 def _group(
-    name: str, kind: type[Rows] | type[Pairs] | type[Factors], arrays: Mapping[str, NDArray[Any]]
+    name: str,
+    kind: type[Rows] | type[Pairs] | type[Factors] | type[Blend],
+    arrays: Mapping[str, NDArray[Any]],
 ) -> Iterator[NDArray[Any]]:
     """The arrays of one matrix, in the order in which its type takes them."""
     return (arrays[f"{name}_{part}"] for part in kind._fields)
@@ -163,6 +170,8 @@ def _check(model: Model) -> None:
             check_rows(matrix, n_columns) if isinstance(matrix, Rows) else check_pairs(matrix, n_columns)
     with _named("factors"):
         check_factors(model.factors, n_events)
+    with _named("blend"):
+        check_blend(model.blend)
     for name, (values, size) in vectors.items():
         if values.dtype != np.float32 or values.shape != (size,):
             raise ValueError(f"{name}: expected float32[{size}], got {values.dtype}{list(values.shape)}")

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from core.als import AlsSettings, Factors, FactorScorer, no_factors
 from core.content import Content, ContentScorer, ContentSettings, Taste
+from core.hybrid import Blend, band_of, default_blend
+from core.kernels.blend import blend, components, pool_neighbours
 from core.kernels.jit import pinned
 from core.kernels.listing import first_open
 from core.kernels.live import NOBODY, Profile
@@ -17,6 +19,9 @@ from core.kernels.workspace import MOST_ANSWERS, Answer, Workspace, answer, neig
 from core.live_site import LiveSite
 
 _NO_EVENTS = np.empty(0, np.int32)
+_NO_SCORES = np.empty(0, np.float32)
+#: How many events the content names for a blend.
+_MOST_BY_CONTENT = 100
 
 
 class Ranking(NamedTuple):
@@ -51,6 +56,7 @@ class Recommender:
         factors: Factors | None = None,
         als_settings: AlsSettings | None = None,
         content_settings: ContentSettings | None = None,
+        blend: Blend | None = None,
     ) -> None:
         self.live = live
         self.content = ContentScorer(content_settings or ContentSettings())
@@ -61,7 +67,12 @@ class Recommender:
         self._space = workspace(live.user_room, live.event_room)
         self._answers: dict[int, Answer] = {}
         self._factors = FactorScorer(factors or no_factors(), als_settings or AlsSettings(), self._space)
+        self._blend = blend or default_blend()
+        self._pool = answer(MOST_ANSWERS)
+        self._content_pool = answer(_MOST_BY_CONTENT)
         self._recommend = self._pin_recommend()
+        self._pool_neighbours = self._pin_pool()
+        self._blended = self._pin_blend()
         self._similar = self._pin_similar()
         self._first_open = self._pin_first_open()
 
@@ -131,6 +142,68 @@ class Recommender:
         n_personal = self.content.rank(content, taste, events, excluded, out)
         return self._filled_up(out, n_personal, open_events, excluded)
 
+    def hybrid(
+        self,
+        profile: Profile,
+        content: Content,
+        taste: Taste,
+        open_events: NDArray[np.uint8],
+        events: NDArray[np.int32],
+        n: int,
+    ) -> Ranking:
+        """`hybrid`: all of them blended (`core.hybrid`), then, where nothing more is known, what is popular.
+
+        `events` int32, ascending, are those that `open_events` marks.
+        """
+        out, band = self._answer(n), band_of(profile.events.size)
+        n_pool, *walked = self._pool_neighbours(
+            *(profile, self.live.site, self.live.settings.half_powers, open_events),
+            *(self._room(), self._neighbours, self._pool),
+        )
+        pooled = self._pooled(n_pool, content, taste, events, profile.excluded)
+        n_personal, share = self._blended(
+            *(profile, self.live.site, tuple(walked), self._factors.factors, self._factors.activity, pooled),
+            *(self._popularity, self.live.event_masses, self._blend.weights[band]),
+            *(self._blend.discounts[band], self._space, self._neighbours, out),
+        )
+        if taste.features.size and share > 0.0:
+            self.content.add_parts(content, taste, out, n_personal, share)
+        return self._filled_up(out, n_personal, open_events, profile.excluded)
+
+    def components(
+        self, profile: Profile, open_events: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+        """What there is to blend but for content: events int32[m], and their scores float64[components, m]."""
+        n_pool, *_ = self._pool_neighbours(
+            *(profile, self.live.site, self.live.settings.half_powers, open_events),
+            *(self._room(), self._neighbours, self._pool),
+        )
+        events, votes = self._pool.events[:n_pool].copy(), self._pool.scores[:n_pool]
+        pooled = (events, votes, _NO_SCORES)
+        scores: NDArray[np.float64] = components(
+            *(profile, self._factors.factors, self._factors.activity, pooled),
+            *(self._popularity, self.live.event_masses),
+        )
+        return events, scores
+
+    def _pooled(
+        self,
+        n_pool: int,
+        content: Content,
+        taste: Taste,
+        events: NDArray[np.int32],
+        excluded: NDArray[np.int32],
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
+        """What the neighbourhood or the content names: events, their votes, and their scores by content if any."""
+        pool, votes = self._pool.events[:n_pool], self._pool.scores[:n_pool]
+        if not taste.features.size:
+            return pool, votes, _NO_SCORES
+        n_more = self.content.rank(content, taste, events, excluded, self._content_pool)
+        more = np.setdiff1d(self._content_pool.events[:n_more], pool)
+        pool = np.concatenate((pool, more))
+        votes = np.concatenate((votes, np.zeros(more.size, np.float32)))
+        return pool, votes, self.content.scores(content, taste, pool)
+
     def collaborative_many(
         self, users: NDArray[np.int32], open_events: NDArray[np.uint8], n: int
     ) -> NDArray[np.int32]:
@@ -163,6 +236,27 @@ class Recommender:
         return pinned(
             *(recommend, NOBODY, self.live.site, half_powers),
             *(open_events, self._space, self._neighbours, answer(1)),
+        )
+
+    def _pin_pool(self) -> Callable[..., tuple[int, int, float, NDArray[np.int32]]]:
+        half_powers, open_events = self.live.settings.half_powers, np.empty(0, np.uint8)
+        return pinned(
+            *(pool_neighbours, NOBODY, self.live.site, half_powers),
+            *(open_events, self._space, self._neighbours, self._pool),
+        )
+
+    def _pin_blend(self) -> Callable[..., tuple[int, float]]:
+        pooled = (_NO_EVENTS, _NO_SCORES, _NO_SCORES)
+        return pinned(
+            *(blend, NOBODY, self.live.site, (0, 0.0, _NO_EVENTS)),
+            *(
+                self._factors.factors,
+                self._factors.activity,
+                pooled,
+                self._popularity,
+                self.live.event_masses,
+            ),
+            *(self._blend.weights[0], self._blend.discounts[0], self._space, self._neighbours, answer(1)),
         )
 
     def _pin_similar(self) -> Callable[..., int]:

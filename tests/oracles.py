@@ -300,3 +300,32 @@ class ContentTwin:
     def score(self, event: int, taste: Iterable[tuple[int, np.float32, int]]) -> np.float32:
         """What all parts add up to."""
         return sum(self.split(event, taste)[0].values(), ZERO)
+
+
+@dataclass(frozen=True)
+class Blended:
+    """One event of a blend: its score and what each component adds to it."""
+
+    event: int
+    score: float
+    added: dict[str, float]
+
+
+def blend(
+    components: Mapping[str, Mapping[int, float]], weights: Mapping[str, float], n: int
+) -> list[Blended]:
+    """The n events with the greatest weighted sums of components, each in units of its greatest score.
+
+    `components` have scores by event, of the same events each. What popularity alone speaks for is left out.
+    """
+    units = {
+        name: weights[name] / max(scores.values()) if scores and max(scores.values()) > 0 else 0.0
+        for name, scores in components.items()
+    }
+    events = set().union(*components.values())
+    found = []
+    for event in events:
+        added = {name: units[name] * scores.get(event, 0.0) for name, scores in components.items()}
+        if any(amount > 0 for name, amount in added.items() if name != "popularity"):
+            found.append(Blended(event, sum(added.values()), added))
+    return sorted(found, key=lambda one: (-one.score, one.event))[:n]

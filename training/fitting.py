@@ -10,6 +10,7 @@ from core.popularity import fit_popularity
 from core.sparse import no_pairs
 from core.vocabulary import Vocabulary
 from training.als import fit_factors
+from training.blending import learn_blend
 
 
 def fit_model(
@@ -39,5 +40,6 @@ def fit_model(
         saved=no_pairs(len(users)),
         hidden=no_pairs(len(users)),
         factors=fit_factors(preferences.liked, neighbourhood, settings.als),
+        blend=learn_blend(preferences.liked, len(events), settings.collaborative, settings.als),
     )
     return model, report

@@ -6,10 +6,11 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from core.content import NO_CONTENT, NO_TASTE
 from core.kernels.live import Profile
 from core.live_site import LiveSite
 from core.model import Model
-from core.recommender import Recommender
+from core.recommender import Ranking, Recommender
 from core.sparse import Pairs, Rows, row_columns
 
 #: From a model, rows of it, the open events uint8[events] and n to rankings int32[rows, n], -1 padded.
@@ -20,7 +21,7 @@ def _recommender(model: Model) -> Recommender:
     live = LiveSite(
         model.preferences.liked, model.neighbourhood, len(model.events), model.settings.collaborative
     )
-    return Recommender(live, model.popularity, model.factors, model.settings.als)
+    return Recommender(live, model.popularity, model.factors, model.settings.als, blend=model.blend)
 
 
 def _with_room(open_events: NDArray[np.uint8], room: int) -> NDArray[np.uint8]:
@@ -54,10 +55,31 @@ def rank_als(
     """What the factors say of each person."""
     recommender = _recommender(model)
     mask, events = _with_room(open_events, recommender.live.event_room), _marked(open_events)
+    return _rank_each(recommender, users, n, lambda profile: recommender.als(profile, mask, events, n))
+
+
+def rank_hybrid(
+    model: Model, users: NDArray[np.int32], open_events: NDArray[np.uint8], n: int
+) -> NDArray[np.int32]:
+    """The blend of what is known of each person, without content: a model holds likes only."""
+    recommender = _recommender(model)
+    mask, events = _with_room(open_events, recommender.live.event_room), _marked(open_events)
+    return _rank_each(
+        recommender,
+        users,
+        n,
+        lambda profile: recommender.hybrid(profile, NO_CONTENT, NO_TASTE, mask, events, n),
+    )
+
+
+def _rank_each(
+    recommender: Recommender, users: NDArray[np.int32], n: int, rank: Callable[[Profile], Ranking]
+) -> NDArray[np.int32]:
+    """The personal part of each person's ranking, as at a request of theirs."""
     ranked = np.full((users.size, n), -1, np.int32)
     for line, user in enumerate(users.tolist()):
         liked, weights = recommender.live.liked(user)
-        ranking = recommender.als(Profile(liked, weights, liked, user), mask, events, n)
+        ranking = rank(Profile(liked, weights, liked, user))
         ranked[line, : ranking.n_personal] = ranking.events[: ranking.n_personal]
     return ranked
 
@@ -67,7 +89,12 @@ def _marked(open_events: NDArray[np.uint8]) -> NDArray[np.int32]:
 
 
 ARMS: Mapping[str, RankMany] = MappingProxyType(
-    {"control": rank_control, "collaborative_filtering": rank_collaborative, "als": rank_als}
+    {
+        "control": rank_control,
+        "collaborative_filtering": rank_collaborative,
+        "als": rank_als,
+        "hybrid": rank_hybrid,
+    }
 )
 
 

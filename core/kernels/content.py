@@ -322,3 +322,9 @@ def split_by_content(taste, content, space, answer, n, share):  # type: ignore[n
     for entry in range(taste.features.size):
         if taste.features[entry] < content.kinds.size:
             space.entry_of_feature[taste.features[entry]] = -1
+
+
+@kernel
+def add_parts(taste, content, space, answer, n, share):  # type: ignore[no-untyped-def]
+    """`split_by_content` for an arm that blends: the parts of the first n events get `share` of what content says."""
+    split_by_content(taste, content, space, answer, n, share)

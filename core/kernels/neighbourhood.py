@@ -147,8 +147,8 @@ def name_reasons(shares, n_answers, scale, event_scales, answer):  # type: ignor
 
 
 @inlined
-def explain(profile, factors, site, scale, log, space, neighbours, n_neighbours, answer, n_answers):  # type: ignore[no-untyped-def]
-    """Split each score among the events of the profile and count the neighbours behind it."""
+def shares_of(profile, factors, site, log, space, neighbours, n_neighbours, answer, n_answers):  # type: ignore[no-untyped-def]
+    """float32[p, width]: what each event of the profile adds to the votes for each ranked event; counts supporters."""
     rank_of_event, slot_of_user = space.rank_of_event, space.slot_of_user
     for rank in range(n_answers):
         rank_of_event[answer.events[rank]] = rank + 1
@@ -158,11 +158,18 @@ def explain(profile, factors, site, scale, log, space, neighbours, n_neighbours,
     votes = find_votes(log, n_neighbours, site.liked, space, neighbours, answer.supporters, width)
     shares = np.zeros((profile.events.size, width), np.float32)
     attribute(profile.events, factors, site.savers, neighbours.sums, slot_of_user, votes, shares)
-    name_reasons(shares, n_answers, scale, site.event_scales, answer)
     for rank in range(n_answers):
         rank_of_event[answer.events[rank]] = 0
     for slot in range(n_neighbours):
         slot_of_user[neighbours.users[slot]] = -1
+    return shares
+
+
+@inlined
+def explain(profile, factors, site, scale, log, space, neighbours, n_neighbours, answer, n_answers):  # type: ignore[no-untyped-def]
+    """Split each score among the events of the profile and count the neighbours behind it."""
+    shares = shares_of(profile, factors, site, log, space, neighbours, n_neighbours, answer, n_answers)
+    name_reasons(shares, n_answers, scale, site.event_scales, answer)
 
 
 @inlined

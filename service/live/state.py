@@ -34,7 +34,9 @@ class LiveState:
         self.live = LiveSite(
             model.preferences.liked, model.neighbourhood, len(model.events), model.settings.collaborative
         )
-        self.recommender = Recommender(self.live, model.popularity, model.factors, model.settings.als)
+        self.recommender = Recommender(
+            self.live, model.popularity, model.factors, model.settings.als, blend=model.blend
+        )
         self._new_users: dict[str, int] = {}
         self._new_events: dict[str, int] = {}
         self._event_ids = list(model.events)

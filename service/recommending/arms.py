@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from core.content import Taste
+from core.content import NO_CONTENT, Taste
 from core.kernels.live import Profile
 from core.recommender import Ranking
 from service.live.catalogue import Candidates
@@ -34,6 +34,11 @@ def _als(state: LiveState, asker: Asker, candidates: Candidates, n: int) -> Rank
     return state.recommender.als(asker.profile, candidates.mask, candidates.events, n)
 
 
+def _hybrid(state: LiveState, asker: Asker, candidates: Candidates, n: int) -> Ranking:
+    profile, taste = asker
+    return state.recommender.hybrid(profile, NO_CONTENT, taste, candidates.mask, candidates.events, n)
+
+
 ARMS: Mapping[str, Arm] = MappingProxyType(
-    {"control": _control, "collaborative_filtering": _collaborative_filtering, "als": _als}
+    {"control": _control, "collaborative_filtering": _collaborative_filtering, "als": _als, "hybrid": _hybrid}
 )

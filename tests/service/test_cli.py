@@ -130,7 +130,7 @@ def test_the_whole_way_from_two_files_to_an_explained_answer(tmp_path):
     assert trained["status"] == "success"
     assert trained["metrics"]["training_samples"] == 150
     assert 0 < trained["metrics"]["validation_metrics"]["ndcg_at_10"] <= 1
-    assert set(measured) == {"control", "collaborative_filtering", "als"}
+    assert set(measured) == {"control", "collaborative_filtering", "als", "hybrid"}
     assert 0 < measured["collaborative_filtering"]["ndcg_at_3"] <= 1
     with running(home, "serve") as (port, _):
         assert call(port, "/health")[1]["model_version"] == trained["model_version"]
@@ -235,7 +235,10 @@ def test_a_default_variant_that_no_arm_has_is_refused_at_the_start(tmp_path):
     done = craic(tmp_path / "home", "serve", DEFAULT_VARIANT="none", SERVICE_PORT=str(free_port()))
 
     assert done.returncode == 2
-    assert "DEFAULT_VARIANT: expected one of control, collaborative_filtering, als, got 'none'" in done.stderr
+    assert (
+        "DEFAULT_VARIANT: expected one of control, collaborative_filtering, als, hybrid, got 'none'"
+        in done.stderr
+    )
 
 
 def test_the_help_of_a_training_is_the_training_s_own(tmp_path):

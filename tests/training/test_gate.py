@@ -85,7 +85,7 @@ async def test_with_the_same_settings_the_live_model_s_figures_are_the_new_one_s
 
 
 async def test_a_model_worse_than_the_live_one_beyond_the_interval_is_refused(database, registry):
-    [reason] = await refused(database, registry, BAD)
+    reason, *_ = await refused(database, registry, BAD)
 
     assert "collaborative_filtering is worse than with the settings of the live model: NDCG@10 0." in reason
     [refusal] = read_refusals(registry.directory)
@@ -118,7 +118,7 @@ async def test_forced_a_worse_model_is_published_and_its_manifest_says_so(databa
     assert registry.current() == report.version != before
     told = registry.facts(report.version)["gate"]
     assert (told["compared_with"], told["forced"]) == (before, True)
-    assert [one.split()[0] for one in told["overruled"]] == ["collaborative_filtering"]
+    assert [one.split()[0] for one in told["overruled"]] == ["collaborative_filtering", "hybrid"]
     assert registry.facts(before)["gate"] == {"compared_with": None, "forced": False, "overruled": []}
 
 

@@ -1,0 +1,212 @@
+"""Learning how to blend the arms: weights by how much is known of a person, on held-out training data.
+
+A share of each person's likes is held out and the components are fitted on the rest. Where a band has too few people,
+others are shown to the components as if only so many of their likes were known. What the components say of a pool of
+events is computed once for each person; then the weights take, one after the other, the value that ranks the held-out
+likes best.
+"""
+
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.als import AlsSettings, Factors
+from core.collaborative import CollaborativeSettings, Neighbourhood, fit_neighbourhood
+from core.hybrid import BANDS, COMPONENTS, Blend, Component, default_blend
+from core.kernels.live import Profile
+from core.live_site import LiveSite
+from core.recommender import Recommender
+from core.sparse import Rows, row_columns
+from core.splits import holdout_per_user
+from training.als import fit_factors
+
+HELD_OUT = 0.2
+#: By band; more would take time and change the weights by less than their error.
+MOST_PEOPLE = 1_000
+#: Fewer people prove nothing: their band keeps the weights that serve by default.
+LEAST_PEOPLE = 50
+K = 20
+#: What a weight is tried at, in units of the greatest other one, and what a discount.
+WEIGHTS = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0)
+DISCOUNTS = (0.0, 0.05, 0.1, 0.15)
+_ROUNDS = 3
+#: A table of likes says nothing of content: that keeps the share that it has by default.
+LEARNED = (Component.NEIGHBOURS, Component.FACTORS, Component.POPULARITY)
+
+
+class Pools(NamedTuple):
+    """What the components say of events for some people, who have m at most; 0 behind the last."""
+
+    scores: NDArray[np.float32]  #: [people, components, m], not discounted
+    masses: NDArray[np.float32]  #: [people, m], ≥ 1
+    gains: NDArray[np.float32]  #: [people, m], 1 for a held-out like
+    ideals: NDArray[np.float64]  #: [people], the greatest DCG
+
+
+class _Trial(NamedTuple):
+    quality: float
+    weights: NDArray[np.float64]  #: [components]
+    discount: float
+
+
+def learn_blend(
+    liked: Rows,
+    n_events: int,
+    collaborative: CollaborativeSettings,
+    als: AlsSettings,
+    seed: int = 0,
+) -> Blend:
+    """The blend that ranks held-out likes best, by band; that of `default_blend` for a band of too few people.
+
+    `liked` has rows users. Content keeps the share that it has by default, and the others divide what is left.
+    """
+    train, held_out = holdout_per_user(liked, HELD_OUT, seed)
+    if np.count_nonzero(np.diff(held_out.indptr)) < LEAST_PEOPLE:
+        return default_blend()
+    neighbourhood = fit_neighbourhood(train, n_events, collaborative)
+    factors = fit_factors(train, neighbourhood, als)
+    return blend_of(train, held_out, neighbourhood, factors, collaborative, als, seed)
+
+
+def blend_of(
+    train: Rows,
+    held_out: Rows,
+    neighbourhood: Neighbourhood,
+    factors: Factors,
+    collaborative: CollaborativeSettings,
+    als: AlsSettings,
+    seed: int,
+) -> Blend:
+    """The same of components that are fitted on `train` already."""
+    masses = neighbourhood.event_masses
+    live = LiveSite(train, neighbourhood, masses.size, collaborative)
+    # Popularity as the rest has it: that of the model counts the held-out likes.
+    arm = Recommender(live, masses / max(1.0, float(masses.max(initial=0.0))), factors, als)
+    blend = default_blend()
+    rng = np.random.default_rng(seed)
+    for band, (least, most) in enumerate(_bounds()):
+        people = _people(train, held_out, max(least, 1), most, rng)
+        if least > 0 and people.size >= LEAST_PEOPLE:
+            pools = collect_pools(arm, people, held_out, least, most, rng)
+            _learn_band(pools, blend, band)
+    return blend
+
+
+def _bounds() -> Iterator[tuple[int, int]]:
+    """The least and the greatest number of likes of each band."""
+    return pairwise([*BANDS, np.iinfo(np.int32).max])
+
+
+def _people(
+    train: Rows, held_out: Rows, least: int, most: int, rng: np.random.Generator
+) -> NDArray[np.int32]:
+    """Some of those who are of the band; where they are too few, of those who could be if less of them were known."""
+    sizes, judges = np.diff(train.indptr), np.diff(held_out.indptr) > 0
+    people = np.flatnonzero(judges & (sizes >= least) & (sizes < most)).astype(np.int32)
+    if people.size < LEAST_PEOPLE:
+        people = np.flatnonzero(judges & (sizes >= least)).astype(np.int32)
+    return people if people.size <= MOST_PEOPLE else np.sort(rng.choice(people, MOST_PEOPLE, replace=False))
+
+
+def collect_pools(
+    arm: Recommender,
+    people: NDArray[np.int32],
+    held_out: Rows,
+    least: int,
+    most: int,
+    rng: np.random.Generator,
+) -> Pools:
+    """What the components say when of each person at least `least` and less than `most` likes are known."""
+    open_events = np.ones(arm.live.event_room, np.uint8)
+    found = []
+    for user in people.tolist():
+        events, weights = arm.live.liked(user)
+        size = events.size if events.size < most else int(rng.integers(least, most))
+        kept = np.sort(rng.choice(events.size, size, replace=False))
+        profile = Profile(events[kept], weights[kept], events, user)
+        found.append((*arm.components(profile, open_events), row_columns(held_out, user)))
+    return _padded(found, arm.live.event_masses)
+
+
+def _padded(
+    found: list[tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.int32]]],
+    event_masses: NDArray[np.float32],
+) -> Pools:
+    longest = max(1, *(events.size for events, _, _ in found))
+    pools = Pools(
+        np.zeros((len(found), COMPONENTS, longest), np.float32),
+        np.ones((len(found), longest), np.float32),
+        np.zeros((len(found), longest), np.float32),
+        np.zeros(len(found), np.float64),
+    )
+    gains = 1.0 / np.log2(np.arange(2, K + 2))
+    for line, (events, scores, right) in enumerate(found):
+        pools.scores[line, :, : events.size] = scores
+        pools.masses[line, : events.size] = np.maximum(event_masses[events], 1.0)
+        pools.gains[line, : events.size] = np.isin(events, right)
+        pools.ideals[line] = gains[: right.size].sum()
+    return pools
+
+
+def scaled(pools: Pools, discount: float) -> NDArray[np.float32]:
+    """float32[people, components, m]: the scores, collaborative ones discounted, in units of each one's greatest."""
+    scores = pools.scores.copy()
+    for component in (Component.NEIGHBOURS, Component.FACTORS):
+        scores[:, component] *= pools.masses**-discount
+    greatest = scores.max(axis=2, keepdims=True)
+    return np.asarray(scores / np.where(greatest > 0.0, greatest, np.float32(1.0)))
+
+
+def quality(scores: NDArray[np.float32], pools: Pools, weights: NDArray[np.float64]) -> float:
+    """NDCG@20 of the held-out likes by the weighted sum of scaled `scores`, the mean over the people."""
+    total = np.einsum("pcm,c->pm", scores, weights.astype(np.float32))
+    n = min(K, total.shape[1])
+    best = np.argpartition(-total, n - 1, axis=1)[:, :n]
+    order = np.argsort(-np.take_along_axis(total, best, axis=1), axis=1, kind="stable")
+    hits = np.take_along_axis(pools.gains, np.take_along_axis(best, order, axis=1), axis=1)
+    return float(np.mean(hits @ (1.0 / np.log2(np.arange(2, n + 2))) / pools.ideals))
+
+
+def _learn_band(pools: Pools, blend: Blend, band: int) -> None:
+    """Coordinate ascent, from the weights by default and from each component alone; writes the best to the blend."""
+    share = float(blend.weights[band, Component.CONTENT])
+    default = blend.weights[band].astype(np.float64)
+    default[Component.CONTENT] = 0.0
+    of_discount = {discount: scaled(pools, discount) for discount in DISCOUNTS}
+    starts = [default, *(np.eye(COMPONENTS)[component] for component in LEARNED)]
+    ranked = [(quality(of_discount[DISCOUNTS[0]], pools, start), start) for start in starts]
+    best, weights = max(ranked, key=lambda one: one[0])
+    found = _ascend(_Trial(best, weights, DISCOUNTS[0]), pools, of_discount)
+    blend.weights[band] = found.weights / found.weights.sum() * (1.0 - share)
+    blend.weights[band, Component.CONTENT] = share
+    blend.discounts[band] = found.discount
+
+
+def _ascend(best: _Trial, pools: Pools, of_discount: Mapping[float, NDArray[np.float32]]) -> _Trial:
+    """One coordinate after the other takes its best value, until a round changes nothing."""
+
+    def trial(weights: NDArray[np.float64], discount: float) -> _Trial:
+        return _Trial(quality(of_discount[discount], pools, weights), weights, discount)
+
+    for _ in range(_ROUNDS):
+        before = best
+        for component in LEARNED:
+            moved = [_with(best.weights, component, value) for value in WEIGHTS]
+            trials = [trial(weights, best.discount) for weights in moved if weights.any()]
+            best = max([best, *trials], key=lambda one: one.quality)
+        trials = [trial(best.weights, discount) for discount in DISCOUNTS]
+        best = max([best, *trials], key=lambda one: one.quality)
+        if best is before:
+            break
+    return best
+
+
+def _with(weights: NDArray[np.float64], component: int, value: float) -> NDArray[np.float64]:
+    """The weights with one of them `value` times the greatest of the others, or 1 where those are all 0."""
+    changed = weights.copy()
+    changed[component] = 0.0
+    changed[component] = value * (changed.max() or 1.0)
+    return changed
