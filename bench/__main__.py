@@ -1,76 +1,114 @@
-"""`python -m bench`, what `tox -e bench` runs: measure the service and fail when a gate of budget.toml is missed.
+"""`python -m bench`, what `tox -e bench` runs: measure, show, and fail when a gate of budget.toml is missed.
 
 BENCH_DATA=FILE.npz names the data, in the format of `bench.sites`; without it a synthetic site of the same size is made
-up, the same one every time. The first run on some data prepares it, later ones take under two minutes. The figures are
-printed and written to bench/results/latest.json.
+up, the same one every time. The first run on some data prepares it, which takes a minute or two. Figures are printed
+and written to bench/results: latest.json, and latest.html with plots.
 
-Exit codes: 0 every gate kept, 1 a gate missed, 2 not measured.
+Exit codes: 0 every gate kept, 1 a gate missed, or slower (compare), 2 not measured.
 """
 
 import argparse
-import json
+import subprocess
 import sys
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
 
-from bench.gates import BudgetError, Verdict, judge, read_budget
-from bench.homes import RESULTS, Home, prepare_home
-from bench.servers import Cores, available_cores, end_in_order, machine
-from bench.service import NOT_MEASURED, UNMEASURED, Measurement, measure_arms, table
+from bench.answers import WrongAnswerError
+from bench.comparing import compare, expectations
+from bench.figures import text_table
+from bench.gates import BudgetError, judge, read_budget
+from bench.homes import RESULTS, HomeError
+from bench.load import LoadError
+from bench.parts import PARTS, Setting, default_parts, measure_parts
+from bench.report import ReportError, Run, now, passed, read_findings, write_json, write_page, write_plots
+from bench.servers import ServerFailedError, end_in_order, machine
 
-KEPT, MISSED = 0, 1
+KEPT, MISSED, NOT_MEASURED = 0, 1, 2
+
+#: Why there may be no figures: what these say is for people, everything else is a defect of the bench.
+UNMEASURED = (
+    HomeError,
+    ServerFailedError,
+    LoadError,
+    WrongAnswerError,
+    BudgetError,
+    ReportError,
+    OSError,
+    subprocess.CalledProcessError,
+)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Prepare, measure, judge."""
-    argparse.ArgumentParser(
-        prog="python -m bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    ).parse_args(arguments)
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and judge, or compare runs."""
+    options = _parser().parse_args(arguments)
     end_in_order()
     try:
-        return _run()
-    except (*UNMEASURED, BudgetError) as error:
+        return int(options.work(options))
+    except UNMEASURED as error:
         print(f"Not measured: {error}", file=sys.stderr)
         return NOT_MEASURED
 
 
-def _run() -> int:
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--full", action="store_true", help="every part, at length; without it five minutes at most"
+    )
+    parser.add_argument(
+        "--part", choices=[*PARTS], action="append", help="this part only; may be given again"
+    )
+    parser.add_argument("--json", type=Path, default=RESULTS / "latest.json", help="where the figures go")
+    parser.add_argument("--plots", type=Path, help="a directory to leave each plot in as an SVG file")
+    parser.set_defaults(work=_run)
+    commands = parser.add_subparsers(title="with the JSON files of runs")
+    comparing = commands.add_parser("compare", help="tell a regression from noise")
+    comparing.add_argument("runs", nargs=2, type=Path, metavar="RUN")
+    comparing.set_defaults(work=_compare)
+    expecting = commands.add_parser("expect", help="what the gates on costs may expect, from several runs")
+    expecting.add_argument("runs", nargs="+", type=Path, metavar="RUN")
+    expecting.set_defaults(work=_expect)
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
     gates = read_budget()
-    cores = available_cores()
-    home = prepare_home(None)
-    measured = list(measure_arms(home, cores))
-    verdicts = judge(gates, [measurement.as_line() for measurement in measured])
-    print(f"{home.data}, {home.n_users:,} users; {cores.told}\n\n{table(measured)}\n")
-    print("\n".join(map(str, verdicts)))
-    _write_results(_results(home, cores, measured, verdicts))
-    return KEPT if all(verdict.kept for verdict in verdicts) else MISSED
+    parts = options.part or default_parts(full=options.full)
+    RESULTS.mkdir(exist_ok=True)
+    setting = Setting.prepared(full=options.full)
+    findings = measure_parts(setting, parts)
+    measured = [name for part in parts for name in PARTS[part].yields]
+    verdicts = judge(gates, findings.figures, measured, full=options.full)
+    run = Run(now(), machine() | {"cores_used": setting.cores.told}, setting.home.data, findings, verdicts)
+    print(
+        f"{run.data}, {setting.home.n_users:,} users; {setting.cores.told}\n\n{text_table(findings.figures)}\n"
+    )
+    print("\n".join([*findings.notes, *map(str, verdicts)]))
+    _leave(options, run)
+    return KEPT if passed(verdicts) else MISSED
 
 
-def _results(
-    home: Home, cores: Cores, measured: list[Measurement], verdicts: list[Verdict]
-) -> dict[str, Any]:
-    return {
-        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine() | {"cores_used": cores.told},
-        "data": home.data,
-        "service": [measurement.as_line() for measurement in measured],
-        "gates": [
-            {
-                "figure": verdict.gate.figure,
-                "arm": verdict.arm,
-                "value": verdict.value,
-                "bound": verdict.gate.bound,
-                "kept": verdict.kept,
-            }
-            for verdict in verdicts
-        ],
-    }
+def _leave(options: argparse.Namespace, run: Run) -> None:
+    page = options.json.with_suffix(".html")
+    write_json(options.json, run)
+    write_page(page, run)
+    plots = write_plots(options.plots, run.findings) if options.plots else []
+    print("\nwritten to " + ", ".join(map(str, [options.json, page, *plots])))
 
 
-def _write_results(results: dict[str, Any]) -> None:
-    path = RESULTS / "latest.json"
-    path.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
-    print(f"\nwritten to {path}")
+def _compare(options: argparse.Namespace) -> int:
+    before, after = map(read_findings, options.runs)
+    changes = compare(before, after)
+    print("\n".join(map(str, changes)) or "The two runs have no costs in common")
+    return MISSED if any(change.is_regression for change in changes) else KEPT
+
+
+def _expect(options: argparse.Namespace) -> int:
+    if len(options.runs) < 2:
+        raise ReportError("expected at least two runs: one says nothing about noise")
+    print("\n".join(map(str, expectations([read_findings(path) for path in options.runs]))))
+    return KEPT
 
 
 if __name__ == "__main__":

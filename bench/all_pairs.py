@@ -1,73 +1,47 @@
-"""All-pairs top-k against sparse_dot_topn: `python -m bench.all_pairs [FILE.npz] [--json]`.
+"""The part `pairs`: the k most similar users of every user by cosine, beside four libraries.
 
-FILE is as `bench.sites` describes. Both compute the k most similar other users of every user by cosine. They take turns
-in one process, so that a busy machine slows both; reported are the median time of each and their ratio.
-
-The comparison favours the peer: it is handed float32 rows that are normalised and transposed already, which ours does
-in its time, and need not leave out the user themselves: it is asked for k + 1 and they are taken out afterwards.
-
-One JSON line a number of threads: threads, k, users, entries, seconds, peer_seconds, ratio (of the peer's time to
-ours), same_similarities (rank by rank, within rounding), same_neighbours (the share of places with the same user; which
-of several equally similar users it names the peer leaves open).
-
-Exit codes: 0 measured, 1 the answers differ, 2 not measured.
+The comparison favours the others: they are handed float32 rows that are normalised and transposed already, which ours
+does in its time, and need not leave out the user themselves: they are asked for k + 1. SciPy multiplies in blocks of
+rows and keeps no top k; scikit-learn's search is exact (brute force), as it has no other for sparse rows. Each takes
+its turn in one process, so that a busy machine slows all of them.
 """
 
-import argparse
-import json
-import sys
-from collections.abc import Callable, Sequence
-from statistics import median
+from collections.abc import Callable
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 import scipy.sparse as sp
 from sparse_dot_topn import sp_matmul_topn
+from threadpoolctl import threadpool_limits
 
-from bench.sites import Site, load_site
+from bench.figures import Findings
+from bench.homes import HomeError
+from bench.sites import Site
 from core.all_pairs import NearestRows, all_pairs_cosine
 
-SAME, DIFFERENT, NOT_MEASURED = 0, 1, 2
-
+PART = "pairs"
+K = 50
+OURS, TOPN = "ours", "sparse_dot_topn"
 #: Two similarities are the same when they differ by less: each is a sum of rounded products.
 TOLERANCE = 1e-5
+_BLOCK = 1_000
+#: Who takes longer for a round has one.
+_SLOW_SECONDS = 5.0
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure every number of threads."""
-    options = _parser().parse_args(arguments)
-    try:
-        site = load_site(options.file)
-    except (OSError, ValueError) as error:
-        print(error, file=sys.stderr)
-        return NOT_MEASURED
-    peer = Peer(site)
-    outcome = SAME
-    for threads in options.threads:
-        line = measure(site, peer, options.k, threads, options.repeat)
-        print(json.dumps(line) if options.json else row(line), flush=True)
-        if not line["same_similarities"]:
-            outcome = DIFFERENT
-    return outcome
+class Plan(NamedTuple):
+    """How much is measured; `slow` names the peers that take seconds for a round."""
+
+    rounds: int
+    slow: bool
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m bench.all_pairs", description=__doc__.split("\n")[0])
-    parser.add_argument("file", nargs="?", help="an .npz with a training split; a synthetic site without")
-    parser.add_argument("--json", action="store_true", help="JSON lines instead of a table")
-    parser.add_argument("-k", type=int, default=50, help="neighbours of each user (default: 50)")
-    parser.add_argument("--repeat", type=int, default=5, help="measurements of each (default: 5)")
-    available = [threads for threads in (1, 2) if threads <= numba.get_num_threads()]
-    parser.add_argument(
-        "--threads", type=int, nargs="+", default=available, help="default: 1, and 2 if there are"
-    )
-    return parser
+QUICK, FULL = Plan(3, False), Plan(7, True)
 
 
 class Peer:
-    """sparse_dot_topn over the rows of a site's training split."""
+    """The rows of a site's training split as the libraries take them."""
 
     def __init__(self, site: Site) -> None:
         rows = site.train
@@ -75,39 +49,73 @@ class Peer:
         likes = sp.csr_matrix((weights, rows.indices, rows.indptr), (rows.n_rows, site.n_events))
         norms = np.sqrt(likes.multiply(likes).sum(axis=1).A1)
         unit = weights / np.repeat(norms, np.diff(rows.indptr))
-        self._unit = sp.csr_matrix((unit.astype(np.float32), rows.indices, rows.indptr), likes.shape)
-        self._transposed = self._unit.T.tocsr()
+        self.unit = sp.csr_matrix((unit.astype(np.float32), rows.indices, rows.indptr), likes.shape)
+        self.transposed = self.unit.T.tocsr()
+        self.transposed_double = self.transposed.astype(np.float64)
 
     def product(self, k: int, threads: int) -> Any:
-        """The k greatest cosines of each row, best first, the row's with itself among them."""
+        """sparse_dot_topn: the k greatest cosines of each row, best first, the row's with itself among them."""
         n_threads = threads if threads > 1 else None
-        return sp_matmul_topn(self._unit, self._transposed, top_n=k, sort=True, n_threads=n_threads)
+        return sp_matmul_topn(self.unit, self.transposed, top_n=k, sort=True, n_threads=n_threads)
+
+    def implicit(self, k: int) -> Any:
+        """implicit's all_pairs_knn, one thread; it takes users as columns, and float64 only."""
+        from implicit.nearest_neighbours import all_pairs_knn
+
+        return all_pairs_knn(self.transposed_double, K=k, num_threads=1, show_progress=False)
+
+    def scipy(self) -> None:
+        """All products in blocks of rows, nothing kept."""
+        for first in range(0, self.unit.shape[0], _BLOCK):
+            _ = self.unit[first : first + _BLOCK] @ self.transposed
+
+    def scikit_learn(self, k: int) -> Any:
+        """NearestNeighbors by brute force, one thread."""
+        from sklearn.neighbors import NearestNeighbors
+
+        with threadpool_limits(1):
+            return (
+                NearestNeighbors(n_neighbors=k, metric="cosine", algorithm="brute", n_jobs=1)
+                .fit(self.unit)
+                .kneighbors()
+            )
 
 
-def measure(site: Site, peer: Peer, k: int, threads: int, repeat: int) -> dict[str, Any]:
-    """Both by turns, after one round that compiles and is not counted."""
-    contestants: tuple[Callable[[], Any], ...] = (
-        lambda: all_pairs_cosine(site.train, site.n_events, k, threads),
-        lambda: peer.product(k + 1, threads),
-    )
-    ours, theirs = (contestant() for contestant in contestants)
-    times: list[list[float]] = [[], []]
-    for _ in range(repeat):
-        for contestant, taken in zip(contestants, times, strict=True):
-            started = perf_counter()
-            contestant()
-            taken.append(perf_counter() - started)
-    seconds, peer_seconds = map(median, times)
-    return {
-        "threads": threads,
-        "k": k,
-        "users": site.train.n_rows,
-        "entries": site.train.indices.size,
-        "seconds": round(seconds, 3),
-        "peer_seconds": round(peer_seconds, 3),
-        "ratio": round(peer_seconds / seconds, 2),
-        **agreement(ours, without_self(theirs, k)),
+def measure_pairs(site: Site, findings: Findings, plan: Plan) -> None:
+    """Everything on one thread. Raises HomeError when ours and sparse_dot_topn find different similarities."""
+    peer = Peer(site)
+    contestants: dict[str, Callable[[], Any]] = {
+        OURS: lambda: all_pairs_cosine(site.train, site.n_events, K, 1),
+        TOPN: lambda: peer.product(K + 1, 1),
     }
+    if plan.slow:
+        contestants |= {
+            "implicit": lambda: peer.implicit(K + 1),
+            "SciPy, no top k": peer.scipy,
+            "scikit-learn": lambda: peer.scikit_learn(K + 1),
+        }
+    found = agreement(contestants[OURS](), without_self(contestants[TOPN](), K))
+    if not found["same_similarities"]:
+        raise HomeError("ours and sparse_dot_topn find different similarities")
+    times = take_turns(contestants, plan.rounds)
+    for name, seconds in times.items():
+        findings.add_rounds(PART, name, "seconds", [seconds])
+    costs = [ours / theirs for ours, theirs in zip(times[OURS], times[TOPN], strict=True)]
+    findings.add_rounds(PART, OURS, f"cost_to_{TOPN}", [costs])
+    findings.add(PART, OURS, {"same_neighbours": found["same_neighbours"]})
+
+
+def take_turns(contestants: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
+    """The seconds of each in each round; who takes many seconds has one round."""
+    times: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(rounds):
+        for name, work in contestants.items():
+            if times[name] and times[name][0] > _SLOW_SECONDS:
+                continue
+            started = perf_counter()
+            work()
+            times[name].append(perf_counter() - started)
+    return times
 
 
 def without_self(product: Any, k: int) -> NearestRows:
@@ -137,17 +145,3 @@ def agreement(ours: NearestRows, theirs: NearestRows) -> dict[str, Any]:
         ),
         "same_neighbours": round(float(same.mean()), 4) if same.size else 1.0,
     }
-
-
-def row(line: dict[str, Any]) -> str:
-    """A line of the table."""
-    agrees = "the same similarities" if line["same_similarities"] else "DIFFERENT similarities"
-    return (
-        f"top {line['k']} of {line['users']} users, {line['threads']} thread(s): {line['seconds']:.3f} s, "
-        f"sparse_dot_topn {line['peer_seconds']:.3f} s, {line['ratio']:.2f} times as long; {agrees}, "
-        f"{line['same_neighbours']:.1%} the same users in the same places"
-    )
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -24,7 +24,7 @@ from typing import Any
 
 from bench.load import Connection, LoadError, percentile
 from bench.mysql_site import MissingServerError, MySQLSite, running_mysql_site
-from bench.paced import Answered, Paced, Pacing, Request
+from bench.paced import Answered, Paced, Pacing, Request, steadily
 from bench.requests import feedback, recommendations
 from bench.servers import Server, ServerFailedError, available_cores, end_in_order, pinned, running_service
 from bench.sites import load_site
@@ -142,8 +142,10 @@ def stop_database(site: MySQLSite, seconds: float, core: int | None = None) -> S
     """Load the service for some seconds with its database, and as long again without."""
     with running_service(site.home, core, site.settings) as server:
         _warm_up(site, server)
-        asked = Pacing(server.port, recommendations(site, 1), RECOMMENDATIONS_PER_SECOND, CONNECTIONS)
-        given = Pacing(server.port, feedback(site, "stopped", 2), FEEDBACK_PER_SECOND, CONNECTIONS)
+        asked = Pacing(
+            server.port, recommendations(site, 1), steadily(RECOMMENDATIONS_PER_SECOND), CONNECTIONS
+        )
+        given = Pacing(server.port, feedback(site, "stopped", 2), steadily(FEEDBACK_PER_SECOND), CONNECTIONS)
         with asked, given:
             asked.run_for(seconds)
             site.server.pause()
@@ -221,8 +223,10 @@ def _load_and_kill(
             yield request
 
     entries = noted(feedback(site, f"killed-{number}", number))
-    asked = Pacing(server.port, recommendations(site, number), RECOMMENDATIONS_PER_SECOND, CONNECTIONS)
-    given = Pacing(server.port, entries, FEEDBACK_PER_SECOND, CONNECTIONS)
+    asked = Pacing(
+        server.port, recommendations(site, number), steadily(RECOMMENDATIONS_PER_SECOND), CONNECTIONS
+    )
+    given = Pacing(server.port, entries, steadily(FEEDBACK_PER_SECOND), CONNECTIONS)
     with asked, given:
         asked.run_for(seconds)
         killed_at = time.perf_counter()
@@ -244,7 +248,9 @@ def _retry(server: Server, requests: Iterable[Request]) -> set[str]:
 
 
 def _warm_up(site: MySQLSite, server: Server) -> None:
-    with Pacing(server.port, recommendations(site, 0), RECOMMENDATIONS_PER_SECOND, CONNECTIONS) as asked:
+    with Pacing(
+        server.port, recommendations(site, 0), steadily(RECOMMENDATIONS_PER_SECOND), CONNECTIONS
+    ) as asked:
         asked.run_for(WARM_UP_SECONDS)
 
 

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 
 from bench.load import LoadError, drive, percentile
 from bench.mysql_site import MissingServerError, MySQLSite, running_mysql_site
-from bench.paced import Pacing
+from bench.paced import Pacing, steadily
 from bench.requests import feedback
 from bench.servers import Server, ServerFailedError, available_cores, end_in_order, pinned, running_service
 from bench.sites import load_site
@@ -89,7 +89,7 @@ def measure_feedback(site: MySQLSite, seconds: float, core: int | None = None) -
     """Load a service of its own for so many seconds steadily, and as long again at full speed."""
     with running_service(site.home, core, site.settings) as server:
         requests = feedback(site, "steady", 1)
-        with Pacing(server.port, requests, STEADY_PER_SECOND, STEADY_CONNECTIONS) as steady:
+        with Pacing(server.port, requests, steadily(STEADY_PER_SECOND), STEADY_CONNECTIONS) as steady:
             steady.run_for(WARM_UP_SECONDS)
             warm_at = time.perf_counter()
             steady.run_for(seconds)

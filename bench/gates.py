@@ -1,10 +1,13 @@
 """The gates of `tox -e bench`: bounds on measured figures, each with what it guards."""
 
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
+
+from bench.figures import Figure
 
 BUDGET = Path(__file__).with_name("budget.toml")
 
@@ -15,73 +18,99 @@ class BudgetError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """One bound on one figure, from above or from below, kept when it is met exactly."""
+    """One bound on one figure ("service.p95_ms"), kept when it is met exactly.
+
+    `expected` with `within` is a bound from above that was measured: at most expected · (1 + within). `of` are the
+    subjects that it holds for, as patterns of the shell; `full` says that only a full run measures it.
+    """
 
     figure: str
     guards: str
     at_most: float | None = None
     at_least: float | None = None
+    expected: float | None = None
+    within: float = 0.0
+    of: tuple[str, ...] = ("*",)
+    full: bool = False
 
     def __post_init__(self) -> None:
-        if (self.at_most is None) == (self.at_least is None):
-            raise BudgetError(f"{self.figure}: expected either at_most or at_least")
+        if sum(bound is not None for bound in (self.at_most, self.at_least, self.expected)) != 1:
+            raise BudgetError(f"{self.figure}: expected one of at_most, at_least and expected")
+
+    @property
+    def most(self) -> float | None:
+        """The bound from above, if it is one."""
+        return self.at_most if self.expected is None else self.expected * (1.0 + self.within)
 
     @property
     def bound(self) -> str:
         """The bound in words."""
-        return f"at least {self.at_least:g}" if self.at_most is None else f"at most {self.at_most:g}"
+        return f"at least {self.at_least:.4g}" if self.most is None else f"at most {self.most:.4g}"
 
     def holds(self, value: float) -> bool:
         """Whether a value keeps the bound; one that is no number does not."""
-        return (self.at_most is None or value <= self.at_most) and (
-            self.at_least is None or value >= self.at_least
-        )
+        return (self.most is None or value <= self.most) and (self.at_least is None or value >= self.at_least)
+
+    def is_blunt_at(self, value: float) -> bool:
+        """Whether a figure has become so much better than expected that the gate would let a regression pass."""
+        return self.expected is not None and value < self.expected * (1.0 - self.within)
+
+    def judges(self, figure: Figure) -> bool:
+        """Whether it is about this figure."""
+        return figure.key == self.figure and any(fnmatchcase(figure.subject, one) for one in self.of)
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One gate judged on one arm's figures."""
+    """One gate judged on one figure."""
 
     gate: Gate
-    arm: str
-    value: float
+    figure: Figure
 
     @property
     def kept(self) -> bool:
         """Whether the gate holds."""
-        return self.gate.holds(self.value)
+        return self.gate.holds(self.figure.value)
 
     def __str__(self) -> str:
-        return (
-            f"{'kept  ' if self.kept else 'MISSED'}  {self.gate.figure} {self.value:g} ({self.gate.bound}), "
-            f"{self.arm}: {self.gate.guards}"
+        told = (
+            f"{'kept  ' if self.kept else 'MISSED'}  {self.gate.figure} {self.figure.rounded:g} "
+            f"({self.gate.bound}), {self.figure.subject}: {self.gate.guards}"
         )
+        if self.gate.is_blunt_at(self.figure.value):
+            told += f"; better than expected, so sharpen the gate: expected = {self.figure.value:.3g}"
+        return told
 
 
 def read_budget(path: Path = BUDGET) -> list[Gate]:
-    """The gates of a budget file: a table for each, with `guards` and either `at_most` or `at_least`.
+    """The gates of a budget file: an array of tables `gate`, with the fields of `Gate`.
 
     Raises BudgetError naming the gate that is not so.
     """
-    return [_gate(figure, values) for figure, values in tomllib.loads(path.read_text("utf-8")).items()]
+    return [_gate(values) for values in tomllib.loads(path.read_text("utf-8"))["gate"]]
 
 
-def _gate(figure: str, values: Any) -> Gate:
+def _gate(values: dict[str, Any]) -> Gate:
     try:
-        return Gate(figure, **values)
+        return Gate(**{**values, "of": tuple(values.get("of", ("*",)))})
     except TypeError as error:
-        raise BudgetError(f"{figure}: {error}") from error
+        raise BudgetError(f"{values.get('figure')}: {error}") from error
 
 
-def judge(gates: Iterable[Gate], lines: Sequence[Mapping[str, Any]]) -> list[Verdict]:
-    """Every gate on every arm's figures.
+def judge(
+    gates: Iterable[Gate], figures: Sequence[Figure], parts: Sequence[str], *, full: bool
+) -> list[Verdict]:
+    """Every gate on the measured parts, on every figure that it is about.
 
     Raises BudgetError for a gate on a figure that was not measured: a misspelt one must not pass.
     """
     verdicts = []
     for gate in gates:
-        for line in lines:
-            if gate.figure not in line:
-                raise BudgetError(f"{gate.figure}: no such figure; there are {', '.join(line)}")
-            verdicts.append(Verdict(gate, line["arm"], line[gate.figure]))
+        if gate.figure.partition(".")[0] not in parts or (gate.full and not full):
+            continue
+        found = [Verdict(gate, figure) for figure in figures if gate.judges(figure)]
+        if not found:
+            there = ", ".join(dict.fromkeys(figure.key for figure in figures))
+            raise BudgetError(f"{gate.figure} of {', '.join(gate.of)}: not measured; there are {there}")
+        verdicts += found
     return verdicts

@@ -48,7 +48,13 @@ class Home:
 
     directory: Path
     data: str  #: the file's name, or "synthetic"
-    n_users: int  #: users are called "0", "1", …
+    n_users: int  #: users are called "0", "1", …, and so are events
+    n_events: int
+
+    @property
+    def first_id(self) -> int:
+        """What the first of the people and the first of the events is called."""
+        return 0
 
 
 def prepare_home(file: str | None) -> Home:
@@ -82,11 +88,11 @@ def _prepare(file: str | None, data: str) -> Home:
     data_key = _digest([Path(file)] if file else [])
     directory = RESULTS / f"home-{data_key}-{_digest(_sources(_MAKERS))}"
     if not directory.is_dir():
-        _say(f"preparing {data}: import and training, once")
+        say(f"preparing {data}: import and training, once")
         _make(load_site(file), directory)
         _remove_others(directory, f"home-{data_key}-*")
     facts = json.loads((directory / "bench.json").read_text("utf-8"))
-    return Home(directory, data, facts["n_users"])
+    return Home(directory, data, facts["n_users"], facts["n_events"])
 
 
 def _make(site: Site, directory: Path) -> None:
@@ -96,7 +102,9 @@ def _make(site: Site, directory: Path) -> None:
         home = Path(scratch) / "home"
         fill_home(home, site, Path(scratch))
         craic(home, "training", "train")
-        (home / "bench.json").write_text(json.dumps({"n_users": site.train.n_rows}), "utf-8")
+        (home / "bench.json").write_text(
+            json.dumps({"n_users": site.train.n_rows, "n_events": site.n_events}), "utf-8"
+        )
         home.rename(directory)
 
 
@@ -160,5 +168,6 @@ def _remove_others(directory: Path, pattern: str) -> None:
             shutil.rmtree(other)
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """Tell whoever waits what is going on."""
     print(text, file=sys.stderr, flush=True)

@@ -6,6 +6,7 @@ answer it looks at the status and the length; a sample of the bodies is kept for
 
 import socket
 import struct
+import sys
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -56,6 +57,11 @@ class Connection:
         self._view = memoryview(self._buffer)
         self._body = slice(0, 0)
         self.sent_at = 0.0  #: the perf_counter reading just before the last request was sent, seconds
+
+    @property
+    def number(self) -> int:
+        """The file descriptor."""
+        return self._socket.fileno()
 
     def close(self) -> None:
         """Close it."""
@@ -122,17 +128,26 @@ class Load:
         return self.answers / self.seconds
 
 
-def drive(port: int, requests: Iterator[bytes], connections: int, seconds: float) -> Load:
-    """Send `requests`, which must not end, over some connections at once for some seconds.
+def drive(
+    port: int,
+    requests: Iterator[bytes],
+    connections: int,
+    seconds: float,
+    most: int = sys.maxsize,
+    sample_every: int = SAMPLE_EVERY,
+) -> Load:
+    """Send `requests`, which must not end, over some connections at once for some seconds, and `most` so many.
 
     Raises LoadError for the first answer that is not a plain 200, OSError when there is no connection.
     """
     with ExitStack() as opened:
         idle = [opened.enter_context(closing(Connection(port))) for _ in range(connections)]
-        return _drive(idle, requests, seconds)
+        return _drive(idle, requests, seconds, most, sample_every)
 
 
-def _drive(connections: Sequence[Connection], requests: Iterator[bytes], seconds: float) -> Load:
+def _drive(
+    connections: Sequence[Connection], requests: Iterator[bytes], seconds: float, most: int, sample_every: int
+) -> Load:
     latencies: list[float] = []
     samples: list[bytes] = []
     body_bytes = 0
@@ -144,10 +159,10 @@ def _drive(connections: Sequence[Connection], requests: Iterator[bytes], seconds
         connection = turns.popleft()
         body_bytes += connection.receive()
         now = perf_counter()
-        if len(latencies) % SAMPLE_EVERY == 0:
+        if len(latencies) % sample_every == 0:
             samples.append(connection.body)
         latencies.append(now - connection.sent_at)
-        if now - started < seconds:
+        if now - started < seconds and len(latencies) + len(turns) < most:
             connection.send(next(requests))
             turns.append(connection)
     return Load(now - started, np.array(latencies) * 1000.0, body_bytes, samples)

@@ -38,6 +38,11 @@ class MySQLSite:
     n_events: int
 
     @property
+    def first_id(self) -> int:
+        """What the first of the people and the first of the events is called."""
+        return 1
+
+    @property
     def settings(self) -> dict[str, str]:
         """What the service is told of the database."""
         server = self.server

@@ -24,9 +24,9 @@ import orjson
 
 from bench.homes import Home, HomeError, prepare_home, working_copy
 from bench.load import Connection, LoadError, percentile, post
-from bench.paced import Pacing, Request
+from bench.paced import Pacing, steadily
+from bench.requests import Crowd, of_every_arm
 from bench.servers import Server, ServerFailedError, end_in_order, running_service
-from bench.service import ARMS, encode_requests
 from core.bundle import write_bundle
 from service.models import ModelRegistry
 
@@ -106,7 +106,7 @@ def measure_reloads(home: Home, times: int = TIMES, before_seconds: float = BEFO
         registry = ModelRegistry(copy / "models")
         models = cycle([second_model(registry), registry.versions()[0]])
         with running_service(copy, None, {"POLL_SECONDS": "0.5"}) as server:
-            return _measure(server, registry, models, home.n_users, times, before_seconds)
+            return _measure(server, registry, models, home, times, before_seconds)
 
 
 def second_model(registry: ModelRegistry) -> str:
@@ -123,7 +123,7 @@ def _measure(
     server: Server,
     registry: ModelRegistry,
     models: Iterator[str],
-    n_users: int,
+    crowd: Crowd,
     times: int,
     before_seconds: float,
 ) -> Reloads:
@@ -131,7 +131,7 @@ def _measure(
     by_request: list[float] = []
     answered: list[float] = []
     settled_mb = 0.0
-    with Pacing(server.port, _requests(n_users), REQUESTS_PER_SECOND, CONNECTIONS) as load:
+    with Pacing(server.port, of_every_arm(crowd), steadily(REQUESTS_PER_SECOND), CONNECTIONS) as load:
         load.run_for(WARM_UP_SECONDS)
         started = time.perf_counter()
         load.run_for(before_seconds)
@@ -147,7 +147,7 @@ def _measure(
             wait_for_model(server.port, version)
             (by_request if number % 2 else by_pointer).append(time.perf_counter() - begun)
             if number == min(SETTLED_AFTER, times) - 1:
-                settled_mb = server.resident_mb()
+                settled_mb = server.memory_mb()["resident_mb"]
         ended = time.perf_counter()
     seen = load.seen
     before, meanwhile = seen.latencies_ms(started, changed), seen.latencies_ms(changed, ended)
@@ -164,7 +164,7 @@ def _measure(
         rollback_seconds=max(answered, default=0.0),
         rolled_back_seconds=max(by_request, default=0.0),
         settled_mb=settled_mb,
-        after_mb=server.resident_mb(),
+        after_mb=server.memory_mb()["resident_mb"],
     )
 
 
@@ -185,12 +185,6 @@ def _roll_back(port: int, version: str) -> None:
     with closing(Connection(port)) as connection:
         connection.send(post("/v1/model/rollback", orjson.dumps({"model_version": version})))
         connection.receive()
-
-
-def _requests(n_users: int) -> Iterator[Request]:
-    """Every arm in turn."""
-    for bodies in zip(*(cycle(encode_requests(arm, n_users)) for arm in ARMS), strict=True):
-        yield from (Request("recommendation", body) for body in bodies)
 
 
 def _tell(reloads: Reloads, as_json: bool) -> None:

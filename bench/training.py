@@ -19,16 +19,15 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from itertools import cycle
 from pathlib import Path
 
 from bench.homes import Home, HomeError, prepare_home, working_copy
 from bench.load import HOST, LoadError
 from bench.memory import high_water_mb
-from bench.paced import Pacing, Request
+from bench.paced import Pacing, steadily
 from bench.reload import wait_for_model
+from bench.requests import Crowd, of_every_arm
 from bench.servers import Server, ServerFailedError, end_in_order, running_service, service_environment
-from bench.service import ARMS, encode_requests
 from bench.watching import PeakWatch, tree_mb
 from service.models import ModelRegistry
 from training.chosen import ChosenSettings, read_chosen, store_chosen
@@ -91,7 +90,7 @@ def measure_trainings(home: Home) -> Iterator[Cost]:
         _choose_others(copy / "models")
         yield train_alone(copy, "other settings")
         with running_service(copy, None) as server:
-            yield train_beside(server, copy / "models", home.n_users)
+            yield train_beside(server, copy / "models", home)
 
 
 def train_alone(home: Path, what: str) -> Cost:
@@ -109,11 +108,9 @@ def train_alone(home: Path, what: str) -> Cost:
     return Cost(what, time.perf_counter() - started, watch.peak, MOST_MB)
 
 
-def train_beside(server: Server, models: Path, n_users: int) -> Cost:
+def train_beside(server: Server, models: Path, crowd: Crowd) -> Cost:
     """A training that the service is asked for while it answers, until its model has taken over."""
-    bodies = cycle(body for arm in ARMS for body in encode_requests(arm, n_users))
-    requests = (Request("recommendation", body) for body in bodies)
-    with Pacing(server.port, requests, REQUESTS_PER_SECOND, connections=2) as load:
+    with Pacing(server.port, of_every_arm(crowd), steadily(REQUESTS_PER_SECOND), connections=2) as load:
         load.run_for(WARM_UP_SECONDS)
         with PeakWatch(lambda: tree_mb(server.process)) as watch:
             started = time.perf_counter()

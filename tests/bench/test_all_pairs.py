@@ -1,6 +1,3 @@
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -13,7 +10,9 @@ from tests.strategies import matrices
 
 pytest.importorskip("sparse_dot_topn", reason="the bench extra is not installed")
 
-from bench.all_pairs import DIFFERENT, NOT_MEASURED, SAME, Peer, agreement, main, without_self
+from bench.all_pairs import Peer, Plan, agreement, measure_pairs, without_self
+from bench.figures import Findings
+from bench.homes import HomeError
 from bench.sites import Site
 
 
@@ -42,40 +41,27 @@ def test_answers_differ_when_a_similarity_does() -> None:
     assert agreement(ours, theirs) == {"same_similarities": False, "same_neighbours": 0.5}
 
 
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    rows = synthetic_site(120, 80, 900, seed=0)
-    path = tmp_path / "site.npz"
-    np.savez(path, train_indptr=rows.indptr, train_indices=rows.indices, shape=np.array([120, 80]))
-    return path
+def small_site() -> Site:
+    return Site(80, synthetic_site(120, 80, 900, seed=0), no_pairs(120))
 
 
-def test_a_line_of_json_is_printed_for_each_number_of_threads(
-    file: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main([str(file), "--json", "-k", "5", "--repeat", "1", "--threads", "1", "1"]) == SAME
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [(line["threads"], line["k"], line["users"], line["entries"]) for line in lines] == [
-        (1, 5, 120, 900)
-    ] * 2
-    assert all(line["same_similarities"] and line["ratio"] > 0 for line in lines)
+def test_every_contestant_is_timed_and_ours_has_its_cost() -> None:
+    findings = Findings()
+    measure_pairs(small_site(), findings, Plan(rounds=2, slow=True))
+    assert {figure.subject for figure in findings.figures if figure.name == "seconds"} == {
+        "ours",
+        "sparse_dot_topn",
+        "implicit",
+        "SciPy, no top k",
+        "scikit-learn",
+    }
+    (cost,) = [figure for figure in findings.figures if figure.name.startswith("cost")]
+    assert (cost.subject, len(cost.blocks[0])) == ("ours", 2)
 
 
-def test_a_table_names_both_and_whether_they_agree(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([str(file), "-k", "5", "--repeat", "1", "--threads", "1"]) == SAME
-    printed = capsys.readouterr().out
-    assert "top 5 of 120 users, 1 thread(s)" in printed
-    assert "sparse_dot_topn" in printed
-    assert "the same similarities" in printed
-
-
-def test_answers_that_differ_make_the_run_fail(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answers_that_differ_are_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "bench.all_pairs.without_self", lambda product, k: nearest([[-1] * k] * 120, [[0.0] * k] * 120)
     )
-    assert main([str(file), "--json", "-k", "5", "--repeat", "1", "--threads", "1"]) == DIFFERENT
-
-
-def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([str(tmp_path / "none.npz")]) == NOT_MEASURED
-    assert "none.npz" in capsys.readouterr().err
+    with pytest.raises(HomeError, match="different similarities"):
+        measure_pairs(small_site(), Findings(), Plan(rounds=1, slow=False))

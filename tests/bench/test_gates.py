@@ -1,77 +1,98 @@
 """The gates of `tox -e bench`."""
 
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from bench.figures import Figure
 from bench.gates import BudgetError, Gate, judge, read_budget
-from bench.service import Measurement
+from bench.parts import PARTS
 
-LINES = [{"arm": "control", "ready_seconds": 2.0, "ratio_to_bare": 0.5}]
+FIGURES = [
+    Figure("process", "service", "ready_seconds", 2.0),
+    Figure("service", "control", "ratio_to_bare", 0.5),
+    Figure("service", "hybrid", "ratio_to_bare", 0.4),
+]
+PROMISE_MS = 200.0
 
 
-def test_the_budget_has_the_gates_of_the_service() -> None:
-    bounds = {gate.figure: gate.at_most or gate.at_least for gate in read_budget()}
-    assert bounds == {"loaded_p95_ms": 200, "ratio_to_bare": 0.3, "resident_mb": 220, "ready_seconds": 3}
+def test_the_budget_holds_the_promise_of_the_site_and_says_what_each_gate_guards() -> None:
+    gates = read_budget()
+    assert any(gate.figure == "rates.p95_ms" and gate.at_most == PROMISE_MS for gate in gates)
+    assert all(gate.guards for gate in gates)
 
 
-def test_every_gate_of_the_budget_is_on_a_figure_that_is_measured_and_says_what_it_guards() -> None:
-    measured = {field.name for field in fields(Measurement)}
-    for gate in read_budget():
-        assert gate.figure in measured
-        assert gate.guards
+def test_a_fifth_more_than_expected_is_beyond_every_gate_on_a_cost() -> None:
+    assert all(gate.within < 0.2 for gate in read_budget() if gate.expected is not None)
+
+
+def test_every_gate_is_on_a_part_that_is_measured() -> None:
+    known = {name for part in PARTS.values() for name in part.yields}
+    assert {gate.figure.partition(".")[0] for gate in read_budget()} <= known
 
 
 @pytest.mark.parametrize(
     ("gate", "kept"),
     [
-        (Gate("ready_seconds", "a start", at_most=2.0), True),
-        (Gate("ready_seconds", "a start", at_most=1.99), False),
-        (Gate("ratio_to_bare", "the cost", at_least=0.5), True),
-        (Gate("ratio_to_bare", "the cost", at_least=0.51), False),
+        (Gate("service.ratio_to_bare", "the cost", at_least=0.5, of=("control",)), True),
+        (Gate("service.ratio_to_bare", "the cost", at_least=0.51, of=("control",)), False),
+        (Gate("service.ratio_to_bare", "the cost", expected=0.4, within=0.25, of=("control",)), True),
+        (Gate("service.ratio_to_bare", "the cost", expected=0.4, within=0.24, of=("control",)), False),
+        (Gate("process.ready_seconds", "a start", at_most=2.0), True),
+        (Gate("process.ready_seconds", "a start", at_most=1.99), False),
     ],
 )
 def test_a_bound_is_kept_up_to_and_with_its_value(gate: Gate, kept: bool) -> None:
-    (verdict,) = judge([gate], LINES)
+    (verdict,) = judge([gate], FIGURES, ["process", "service"], full=False)
     assert verdict.kept is kept
     assert str(verdict).startswith("kept" if kept else "MISSED")
     assert gate.guards in str(verdict)
 
 
 def test_a_figure_that_is_no_number_keeps_no_gate() -> None:
-    assert not Gate("ready_seconds", "a start", at_most=3.0).holds(float("nan"))
-    assert not Gate("ratio_to_bare", "the cost", at_least=0.3).holds(float("nan"))
+    assert not Gate("a.b", "a start", at_most=3.0).holds(float("nan"))
+    assert not Gate("a.b", "the cost", at_least=0.3).holds(float("nan"))
 
 
-def test_a_gate_is_judged_on_every_arm() -> None:
-    lines = [
-        {"arm": "control", "ready_seconds": 1.0},
-        {"arm": "collaborative_filtering", "ready_seconds": 9.0},
-    ]
-    verdicts = judge([Gate("ready_seconds", "a start", at_most=3.0)], lines)
-    assert [(verdict.arm, verdict.kept) for verdict in verdicts] == [
+def test_a_gate_is_judged_on_every_subject_that_it_names() -> None:
+    gate = Gate("service.ratio_to_bare", "the cost", at_least=0.45)
+    verdicts = judge([gate], FIGURES, ["service"], full=False)
+    assert [(verdict.figure.subject, verdict.kept) for verdict in verdicts] == [
         ("control", True),
-        ("collaborative_filtering", False),
+        ("hybrid", False),
     ]
+
+
+def test_a_gate_that_has_become_blunt_says_so() -> None:
+    gate = Gate("service.ratio_to_bare", "the cost", expected=0.5, within=0.1, of=("hybrid",))
+    (verdict,) = judge([gate], FIGURES, ["service"], full=False)
+    assert verdict.kept
+    assert str(verdict).endswith("sharpen the gate: expected = 0.4")
+
+
+def test_gates_of_parts_that_were_left_out_are_not_judged() -> None:
+    gates = [Gate("peers.x", "y", at_most=1.0), Gate("service.slow", "y", at_most=1.0, full=True)]
+    assert judge(gates, FIGURES, ["service"], full=False) == []
 
 
 def test_a_gate_on_a_figure_that_was_not_measured_does_not_pass() -> None:
-    with pytest.raises(BudgetError, match="p95: no such figure; there are arm, ready_seconds"):
-        judge([Gate("p95", "the promise", at_most=200.0)], LINES)
+    with pytest.raises(
+        BudgetError, match=r"service\.p95 of \*: not measured; there are process\.ready_seconds"
+    ):
+        judge([Gate("service.p95", "the promise", at_most=200.0)], FIGURES, ["service"], full=False)
 
 
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("[p95_ms]\nguards = 'x'", "p95_ms: expected either at_most or at_least"),
-        ("[p95_ms]\nguards = 'x'\nat_most = 1\nat_least = 1", "p95_ms: expected either at_most or at_least"),
-        ("[p95_ms]\nat_most = 1", "p95_ms: .*guards"),
-        ("[p95_ms]\nguards = 'x'\nmost = 1", "p95_ms: .*most"),
+        ("guards = 'x'", "a.b: expected one of at_most, at_least and expected"),
+        ("guards = 'x'\nat_most = 1\nat_least = 1", "a.b: expected one of at_most, at_least and expected"),
+        ("at_most = 1", "a.b: .*guards"),
+        ("guards = 'x'\nmost = 1", "a.b: .*most"),
     ],
 )
 def test_a_gate_that_is_not_whole_is_named(tmp_path: Path, text: str, told: str) -> None:
     budget = tmp_path / "budget.toml"
-    budget.write_text(text)
+    budget.write_text(f"[[gate]]\nfigure = 'a.b'\n{text}")
     with pytest.raises(BudgetError, match=told):
         read_budget(budget)

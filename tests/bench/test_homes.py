@@ -32,7 +32,7 @@ def data(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_home_has_a_published_model_of_the_file_and_is_kept(data: Path, results: Path) -> None:
     home = prepare_home(str(data))
-    assert (home.data, home.n_users) == ("tiny.npz", 40)
+    assert (home.data, home.n_users, home.n_events) == ("tiny.npz", 40, 60)
     model, facts = ModelRegistry(home.directory / "models").load()
     assert (len(model.users), len(model.events), facts["training_samples"]) == (40, 60, 400)
     made = (home.directory / "bench.json").stat().st_mtime_ns
@@ -53,7 +53,7 @@ def test_what_a_server_writes_stays_out_of_the_home_but_for_its_kernels(results:
     kept = results / "home"
     kept.mkdir(parents=True)
     (kept / "craic.db").write_text("as prepared")
-    with working_copy(Home(kept, "tiny.npz", 40)) as copy:
+    with working_copy(Home(kept, "tiny.npz", 40, 60)) as copy:
         assert (copy / "craic.db").read_text() == "as prepared"
         (copy / "craic.db").write_text("served")
         (copy / "cache" / "kernel").write_text("compiled")

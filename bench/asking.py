@@ -1,0 +1,45 @@
+"""Single requests to a server, as an operator makes them; and the experiment that makes a mix of arms."""
+
+import http.client
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from bench.load import HOST, PATIENCE_SECONDS, LoadError
+
+#: The site's standing experiment (`DEFAULT_EXPERIMENT_ID`).
+EXPERIMENT = "rec_algorithm_v1"
+_CHOSEN_WITHIN_SECONDS = 20.0
+_POLL_SECONDS = 0.05
+
+
+def ask(port: int, method: str, path: str, body: Any = None) -> Any:
+    """What a server answers, decoded. Raises LoadError for another status than 2xx, OSError without a server."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=PATIENCE_SECONDS)
+    try:
+        connection.request(method, path, None if body is None else orjson.dumps(body))
+        response = connection.getresponse()
+        said = response.read()
+        if not 200 <= response.status < 300:
+            raise LoadError(f"{method} {path}: {response.status} {said[:500]!r}")
+        return orjson.loads(said)
+    finally:
+        connection.close()
+
+
+def start_mix(port: int, weights: Mapping[str, float]) -> None:
+    """Start the standing experiment with an arm for each weight, and return when it chooses.
+
+    Raises LoadError when it does not.
+    """
+    variants = [{"variant_id": arm, "weight": weight, "arm": arm} for arm, weight in weights.items()]
+    ask(port, "PATCH", f"/v1/experiments/{EXPERIMENT}", {"variants": variants})
+    ask(port, "POST", f"/v1/experiments/{EXPERIMENT}/start")
+    deadline = time.monotonic() + _CHOSEN_WITHIN_SECONDS
+    question = {"user_id": "somebody", "internal": True}
+    while ask(port, "POST", "/v1/recommendations", question)["ab_experiment"] is None:
+        if time.monotonic() > deadline:
+            raise LoadError(f"{EXPERIMENT} was started and chooses no arm")
+        time.sleep(_POLL_SECONDS)
