@@ -60,8 +60,7 @@ NO_TASTE = Taste(np.empty(0, np.int32), np.empty(0, np.float32), np.empty(0, np.
 class ContentSettings:
     """What the kinds of features count, relative to one another, and how rarity and statements do.
 
-    `training.content_weights` chooses the weights of the kinds on held-out likes; the defaults come from the real data
-    with genres at hand. A feature with an idf of `pivot` counts 0.71 of one that hardly any event has.
+    A feature with an idf of `pivot` counts 0.71 of one that hardly any event has.
     Something that a person states counts like liking `statement` events of just that. ValueError names what is out
     of range.
     """
