@@ -27,6 +27,7 @@ async def warm(settings: Settings) -> None:
     finally:
         await database.close()
     state.settle_events()
+    state.build_content()
     try_out(state, time.time())
 
 

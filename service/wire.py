@@ -63,17 +63,11 @@ class TasteSignals(Struct):
     preferred_artists: TasteList = None
     top_artists: TasteList = None
 
-    def genres(self) -> list[str]:
-        """The genres of all five sources, each once, in the order of the fields."""
-        return self._names("_genres")
-
-    def artists(self) -> list[str]:
-        """The artists of all five sources, each once, in the order of the fields."""
-        return self._names("_artists")
-
-    def _names(self, ending: str) -> list[str]:
-        sources = (getattr(self, name) for name in self.__struct_fields__ if name.endswith(ending))
-        return list(dict.fromkeys(name for source in sources for name in _split(source)))
+    def by_field(self) -> Iterator[tuple[str, list[str]]]:
+        """The names under each field that has any, each once, in their order."""
+        for field in self.__struct_fields__:
+            if names := list(dict.fromkeys(_split(getattr(self, field)))):
+                yield field, names
 
 
 def _split(source: TasteList) -> Iterator[str]:

@@ -16,6 +16,7 @@ _SAVE = Statement("INSERT INTO user_saved_events (user_id, event_id, saved_at) V
 _UNSAVE = Statement("DELETE FROM user_saved_events WHERE user_id = ? AND event_id = ?")
 _HIDE = Statement("INSERT INTO user_hidden_events (user_id, event_id, hidden_at) VALUES (?, ?, ?)")
 _PREFER = Statement("INSERT INTO user_preferences (user_id, {column}, updated_at) VALUES (?, ?, ?)")
+_STOP_LISTENING = Statement("DELETE FROM user_spotify WHERE user_id = ?")
 _LISTEN = Statement(
     "INSERT INTO user_spotify (user_id, spotify_user_id, access_token, expires_at, top_artists, top_genres,"
     " updated_at) VALUES (?, ?, 'secret-token', '2030-01-01 00:00:00', ?, ?, ?)"
@@ -58,3 +59,6 @@ class Site:
     async def listen(self, user_id: int, artists: str | None, genres: str | None, at: int) -> None:
         values = (str(user_id), f"spotify-{user_id}", artists, genres, to_text(at))
         await self._db.execute(_LISTEN, values)
+
+    async def stop_listening(self, user_id: int) -> None:
+        await self._db.execute(_STOP_LISTENING, (str(user_id),))

@@ -85,6 +85,7 @@ def live_state(model: Model, events: Iterable[EventRow]) -> LiveState:
     state = LiveState(model)
     state.put_events(list(events))
     state.settle_events()
+    state.build_content()
     return state
 
 

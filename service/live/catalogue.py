@@ -73,6 +73,11 @@ class Catalogue:
         """int32[event room]: the number of each event's city, -1 for none."""
         return self._cities
 
+    @property
+    def is_listed(self) -> NDArray[np.bool_]:
+        """bool[event room]: whether an event is, or ever was, one to recommend: in the table and not cancelled."""
+        return np.asarray(self._opens_until > _NEVER)
+
     def ensure_room(self, room: int) -> None:
         """Have room for at least as many events as the live site."""
         if room > self._cities.size:

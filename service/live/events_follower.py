@@ -48,7 +48,7 @@ class EventsFollower:
     async def start_from(self, events: Sequence[EventRow], fingerprint: EventsFingerprint | None) -> None:
         """Take events that were kept; without their fingerprint the first look at the table reads all of it."""
         await self._take(events)
-        self._state.settle_events()
+        await self._settle()
         self._seen = fingerprint
 
     async def follow(self) -> None:
@@ -64,10 +64,15 @@ class EventsFollower:
             since = self._seen.last_update - OVERLAP_SECONDS
             changed = await self._take_changed(since)
         gone = await self._compare(fingerprint.count)
-        self._state.settle_events()
+        await self._settle()
         await self._last_known.put_events(changed, gone, fingerprint)
         self._seen = fingerprint
         self._look_again_at = self._clock() + LOOK_AGAIN_SECONDS if is_new else float("inf")
+
+    async def _settle(self) -> None:
+        """Let requests know what came; what takes long does so in a thread."""
+        self._state.settle_events()
+        await in_thread_to_the_end(self._state.build_content)
 
     async def _compare(self, count: int) -> set[str]:
         """Where the number of events is not the expected one, find those that are gone, which are returned.

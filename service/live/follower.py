@@ -17,6 +17,7 @@ from service.live.intake import Intake
 from service.live.last_known import LastKnown
 from service.live.pairs_follower import PairsFollower
 from service.live.state import LiveState
+from service.live.tastes_follower import TastesFollower
 from service.storage.database import Database
 from service.storage.queries.changes import feedback_after
 from service.storage.queries.privacy import erased_users
@@ -50,6 +51,7 @@ class Follower:
         self._intake = Intake(state)
         self._events = EventsFollower(state, database, last_known, clock)
         self._pairs = PairsFollower(state.model, facts, self._intake, database, queue, last_known)
+        self._tastes = TastesFollower(state.stated, self._intake, database)
         self._cutoff = int(facts["cutoff"])
         self._queue_position = 0
         #: (time.monotonic(), the greatest id in ml_feedback seen then), the latest last
@@ -80,6 +82,7 @@ class Follower:
         if not self._intake.forget(user_id, until):
             return False
         self._pairs.forget(user_id)
+        self.state.stated.forget(user_id, until)
         return True
 
     async def follow_queue(self) -> None:
@@ -106,14 +109,17 @@ class Follower:
         await self.follow_changes()
         if time.monotonic() >= self._removals_at:
             await self._pairs.follow_removals()
+            await self._tastes.follow_removals()
             self._removals_at = time.monotonic() + self._removals_seconds
             self._followed_mark = mark  # only after a whole round is there nothing left to see
 
     async def follow_changes(self) -> None:
         """The same but for rows that are gone, whose finding takes a scan. Raises StorageError."""
         await self._events.follow()
-        await self._forget_all(await erased_users(self._database))
+        erased = await erased_users(self._database)
+        await self._forget_all(erased)
         await self._pairs.follow()
+        await self._tastes.follow(erased)
         await self._follow_feedback()
 
     async def _follow_feedback(self) -> None:

@@ -21,7 +21,11 @@ class Labels(NamedTuple):
 
 def make_labels(names: Sequence[str]) -> Labels:
     """The labels of features 0, 1, …, by their names."""
-    encoded = [json_text(name) for name in names]
+    return join_labels([json_text(name) for name in names])
+
+
+def join_labels(encoded: Sequence[bytes]) -> Labels:
+    """The same by what stands between the quotes."""
     bounds = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
     return Labels(np.frombuffer(b"".join(encoded), np.uint8).copy(), bounds)
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.actions import Action
+from core.content import Content, ContentSettings, Taste
 from core.interactions import DISMISSED, UNTOUCHED, PairState
 from core.kernels.live import Profile
 from core.live_site import LiveSite
@@ -16,8 +17,11 @@ from core.model import Model
 from core.recommender import Recommender
 from core.sparse import row_columns
 from service.live.catalogue import NOWHERE, Catalogue
+from service.live.content import ContentIndex
 from service.live.history import Deed, PairHistory, untouched_since
-from service.live.labels import NO_LABELS, Labels
+from service.live.labels import Labels
+from service.live.stated import StatedTastes
+from service.live.statements import Statement, as_taste
 from service.storage.queries.events import EventRow
 
 _NO_EVENTS = np.empty(0, np.int32)
@@ -47,12 +51,24 @@ class LiveState:
         self._since: dict[int, dict[int, PairHistory]] = {}
         self._forgotten: set[int] = set()  #: rows whose training does not count any more
         self.catalogue = Catalogue(self.live.event_room)
-        self.labels: Labels = NO_LABELS
+        self.stated = StatedTastes()
+        self._content_settings = ContentSettings()
+        self._content = ContentIndex(self._content_settings)
 
     @property
     def version(self) -> str:
         """The version of the model."""
         return self.model.version
+
+    @property
+    def content(self) -> Content:
+        """What all events are like, as of the last `build_content`."""
+        return self._content.content
+
+    @property
+    def labels(self) -> Labels:
+        """The names of the features of `content`."""
+        return self._content.labels
 
     def user_row(self, user_id: str) -> int:
         """The row of a person, -1 for a stranger."""
@@ -89,6 +105,12 @@ class LiveState:
         if more:
             excluded = np.concatenate((excluded, np.asarray(more, np.int32)))
         return Profile(events, weights, excluded, row)
+
+    def taste(self, user_id: str | None, profile: Profile, statements: Iterable[Statement]) -> Taste:
+        """What a person likes in events: by those they like, by what is known to be stated, and by `statements`."""
+        known = () if user_id is None else self.stated.of(user_id)
+        stated = as_taste((*known, *statements), self._content.number_of, self._content_settings.statement)
+        return self.recommender.content.taste(self.content, profile, stated)
 
     def _with_likes(
         self,
@@ -160,6 +182,7 @@ class LiveState:
         """
         by_index = {self._ensure_event(event.event_id): event for event in events}
         self.catalogue.put(list(by_index), list(by_index.values()))
+        self._content.put(list(by_index), list(by_index.values()))
         self._has_unrated |= max(by_index, default=-1) >= len(self.model.events)
         return [self._event_ids[index] for index in by_index]
 
@@ -188,6 +211,10 @@ class LiveState:
         means = np.divide(sums, counts, out=np.full(sums.size, overall), where=counts > 0)
         new = np.arange(n_known, self.live.n_events, dtype=np.int32)
         self.recommender.set_popularity(new, means[city[n_known:]].astype(np.float32))
+
+    def build_content(self) -> None:
+        """After events came, let requests know what they are like. May run in a thread, but not beside `put_events`."""
+        self._content.build(self.catalogue.is_listed)
 
     def _ensure_user(self, user_id: str) -> int:
         row = self.user_row(user_id)

@@ -1,14 +1,15 @@
 """The arms a variant can name, behind one signature."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from core.content import NO_CONTENT, Taste
+from core.content import NO_TASTE, Taste
 from core.kernels.live import Profile
 from core.recommender import Ranking
 from service.live.catalogue import Candidates
 from service.live.state import LiveState
+from service.live.statements import Statement
 
 
 class Asker(NamedTuple):
@@ -34,11 +35,34 @@ def _als(state: LiveState, asker: Asker, candidates: Candidates, n: int) -> Rank
     return state.recommender.als(asker.profile, candidates.mask, candidates.events, n)
 
 
+def _content_based(state: LiveState, asker: Asker, candidates: Candidates, n: int) -> Ranking:
+    profile, taste = asker
+    return state.recommender.content_based(
+        state.content, taste, candidates.mask, candidates.events, profile.excluded, n
+    )
+
+
 def _hybrid(state: LiveState, asker: Asker, candidates: Candidates, n: int) -> Ranking:
     profile, taste = asker
-    return state.recommender.hybrid(profile, NO_CONTENT, taste, candidates.mask, candidates.events, n)
+    return state.recommender.hybrid(profile, state.content, taste, candidates.mask, candidates.events, n)
 
 
 ARMS: Mapping[str, Arm] = MappingProxyType(
-    {"control": _control, "collaborative_filtering": _collaborative_filtering, "als": _als, "hybrid": _hybrid}
+    {
+        "control": _control,
+        "collaborative_filtering": _collaborative_filtering,
+        "content_based": _content_based,
+        "als": _als,
+        "hybrid": _hybrid,
+    }
 )
+#: The arms that look at what events are like; the others are spared working a taste out.
+_BY_TASTE = frozenset({"content_based", "hybrid"})
+
+
+def asker_for(
+    state: LiveState, arm: str, user_id: str | None, profile: Profile, statements: Iterable[Statement]
+) -> Asker:
+    """The asker as an arm needs to know them; `statements` come with the request."""
+    taste = state.taste(user_id, profile, statements) if arm in _BY_TASTE else NO_TASTE
+    return Asker(profile, taste)

@@ -8,13 +8,13 @@ from time import perf_counter
 
 from msgspec import Struct
 
-from core.content import NO_TASTE
 from core.kernels.workspace import MOST_ANSWERS
 from service.errors import BadRequestError
 from service.live.catalogue import Candidates
 from service.live.filters import NO_LIMITS, Limits
 from service.live.state import LiveState
-from service.recommending.arms import ARMS, Asker
+from service.live.statements import Statement
+from service.recommending.arms import ARMS, asker_for
 from service.recommending.encoding import Encoder, Envelope, Told, encode_answer
 
 
@@ -34,6 +34,7 @@ class Question(Struct, frozen=True):
     limits: Limits = NO_LIMITS
     offset: int = 0
     liked_event_ids: tuple[str, ...] = ()  #: in this session, beside what is known of the person
+    statements: tuple[Statement, ...] = ()  #: what the caller says of their taste
 
 
 class Reply(Struct, frozen=True):
@@ -56,7 +57,8 @@ def answer_question(
     offset = question.offset
     n = min(offset + question.limit, MOST_ANSWERS)
     arm = question.arm or question.variant
-    ranking = ARMS[arm](state, Asker(profile, NO_TASTE), candidates, n)
+    asker = asker_for(state, arm, question.user_id, profile, question.statements)
+    ranking = ARMS[arm](state, asker, candidates, n)
     told = Told(arm, profile.events, city)
     items = encoder.items(ranking, told, state.catalogue.cards, state.labels, state.live.event_masses, offset)
     envelope = Envelope(

@@ -1,6 +1,7 @@
 """POST /v1/recommendations."""
 
 from collections.abc import Callable
+from itertools import chain
 from time import perf_counter
 
 from aiohttp import web
@@ -10,6 +11,7 @@ from service.experiments.assignment import NO_CHOICE, Choice
 from service.experiments.live import LiveExperiments
 from service.identity import Credentials, subject_of
 from service.live.state import LiveState
+from service.live.statements import Statement, of_signal
 from service.metrics import Metrics
 from service.recommending.arms import ARMS
 from service.recommending.asking import Question, Reply, answer_question, variant_named
@@ -20,7 +22,7 @@ from service.serving import Serving
 from service.settings import Settings, SettingsError
 from service.storage.queue import DurableQueue
 from service.storage.queue_entries import ExposureEntry
-from service.wire import RecommendationRequest, decode
+from service.wire import RecommendationRequest, TasteSignals, decode
 
 
 class RecommendationRoutes:
@@ -72,6 +74,7 @@ class RecommendationRoutes:
             limits=body.limits(),
             offset=body.offset,
             liked_event_ids=tuple(body.liked_event_ids),
+            statements=of_context(body.context),
         )
         counts = body.variant is None and not body.internal
         try:
@@ -159,3 +162,10 @@ class RecommendationRoutes:
 
     def _variant(self, asked: str | None) -> str:
         return self._settings.default_variant if asked is None else variant_named(asked)
+
+
+def of_context(context: TasteSignals | None) -> tuple[Statement, ...]:
+    """What the caller says of a person's taste."""
+    if context is None:
+        return ()
+    return tuple(chain.from_iterable(of_signal(*signal) for signal in context.by_field()))

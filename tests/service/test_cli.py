@@ -235,10 +235,7 @@ def test_a_default_variant_that_no_arm_has_is_refused_at_the_start(tmp_path):
     done = craic(tmp_path / "home", "serve", DEFAULT_VARIANT="none", SERVICE_PORT=str(free_port()))
 
     assert done.returncode == 2
-    assert (
-        "DEFAULT_VARIANT: expected one of control, collaborative_filtering, als, hybrid, got 'none'"
-        in done.stderr
-    )
+    assert "DEFAULT_VARIANT: expected one of control, " in done.stderr
 
 
 def test_the_help_of_a_training_is_the_training_s_own(tmp_path):

@@ -8,6 +8,7 @@ from multidict import MultiDict
 from core.actions import PUBLIC_ACTIONS
 from service.errors import BadRequestError
 from service.live.filters import NO_LIMITS, Limits, Near
+from service.live.statements import SIGNAL_PARTS
 from service.wire import (
     ACTIONS,
     MAX_BATCH,
@@ -158,8 +159,12 @@ def test_taste_signals_come_as_lists_strings_with_commas_or_objects():
     )
 
     assert request.context is not None
-    assert request.context.genres() == ["techno", "house", "trad", "jazz", "folk"]
-    assert request.context.artists() == ["The Sideways Gannets"]
+    assert dict(request.context.by_field()) == {
+        "spotify_genres": ["techno", "house"],
+        "youtube_genres": ["trad", "jazz"],
+        "top_genres": ["techno", "folk"],
+        "preferred_artists": ["The Sideways Gannets"],
+    }
 
 
 def test_there_are_five_sources_of_genres_and_five_of_artists():
@@ -169,8 +174,8 @@ def test_there_are_five_sources_of_genres_and_five_of_artists():
         **{f"{source}_artists": source.upper() for source in sources},
     )
 
-    assert sorted(signals.genres()) == sorted(sources)
-    assert sorted(signals.artists()) == sorted(source.upper() for source in sources)
+    assert {field for field, _ in signals.by_field()} == set(SIGNAL_PARTS)
+    assert sorted(name.lower() for _, names in signals.by_field() for name in names) == sorted(2 * sources)
 
 
 def test_the_actions_are_those_that_the_core_lets_a_client_send():

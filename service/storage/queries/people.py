@@ -1,6 +1,8 @@
 """What people told the site they like, and what Spotify says they listen to. The tokens are never read."""
 
+import asyncio
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from service.storage.database import Row, Session
 from service.storage.dialect import Statement
@@ -15,6 +17,19 @@ LISTENING = Statement(
     "SELECT CAST(user_id AS CHAR), top_artists, top_genres, COALESCE({epoch:updated_at}, 0)"
     " FROM user_spotify WHERE COALESCE({epoch:updated_at}, 0) >= ? ORDER BY updated_at, user_id"
 )
+STATING_PEOPLE = Statement("SELECT CAST(user_id AS CHAR) FROM {table}")
+PEOPLE_FINGERPRINT = Statement("SELECT COUNT(*), COALESCE(SUM({checksum:user_id}), 0) FROM {table}")
+_TABLES = ("user_preferences", "user_spotify")
+
+#: For both tables, the number of their rows and a checksum of whose they are.
+PeopleFingerprint = tuple[tuple[int, int], ...]
+
+
+class StatingPeople(NamedTuple):
+    """The people of whom there is a row."""
+
+    preferring: set[str]
+    listening: set[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +76,36 @@ class ListeningBatch:
 
 async def read_preferences(session: Session, since: int = 0) -> PreferencesBatch:
     """The preferences changed at `since` (seconds since 1970) or later; 0 for all."""
-    columns = JsonColumns()
-    people = tuple(_preferences(row, columns) for row in await session.fetch(PREFERENCES, (since,)))
-    return PreferencesBatch(people, columns.unreadable)
+    return await asyncio.to_thread(_all_preferences, await session.fetch(PREFERENCES, (since,)))
 
 
 async def read_listening(session: Session, since: int = 0) -> ListeningBatch:
     """What Spotify knows of people, changed at `since` (seconds since 1970) or later; 0 for all."""
+    return await asyncio.to_thread(_all_listening, await session.fetch(LISTENING, (since,)))
+
+
+async def people_fingerprint(session: Session) -> PeopleFingerprint:
+    """Changes when a row comes or goes: nothing else tells that one was deleted."""
+    rows = [await session.fetch(PEOPLE_FINGERPRINT.with_names(table=table)) for table in _TABLES]
+    return tuple((count, int(checksum)) for [(count, checksum)] in rows)
+
+
+async def stating_people(session: Session) -> StatingPeople:
+    """Whose rows there are."""
+    rows = [await session.fetch(STATING_PEOPLE.with_names(table=table)) for table in _TABLES]
+    return StatingPeople(*({user_id for (user_id,) in found} for found in rows))
+
+
+def _all_preferences(rows: list[Row]) -> PreferencesBatch:
+    columns = JsonColumns()
+    return PreferencesBatch(tuple(_preferences(row, columns) for row in rows), columns.unreadable)
+
+
+def _all_listening(rows: list[Row]) -> ListeningBatch:
     columns = JsonColumns()
     people = tuple(
         Listening(user_id, columns.names(artists), columns.names(genres), updated_at)
-        for user_id, artists, genres, updated_at in await session.fetch(LISTENING, (since,))
+        for user_id, artists, genres, updated_at in rows
     )
     return ListeningBatch(people, columns.unreadable)
 

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from core.actions import Action
-from core.content import NO_TASTE
 from core.kernels.workspace import MOST_ANSWERS
 from service.live.state import LiveState
-from service.recommending.arms import ARMS, Asker
+from service.recommending.arms import ARMS, asker_for
 from tests.sites import NOW, a_model, an_event, live_state
 
 KINDS, PEOPLE, EVENTS = 3, 45, 60
@@ -55,7 +54,7 @@ def ask(
     city: str | None = None,
 ) -> list[tuple[int, float, list[float], bool]]:
     """Of each recommendation: event, score, parts, and whether it is personal."""
-    asker = Asker(state.profile(user, without), NO_TASTE)
+    asker = asker_for(state, arm, user, state.profile(user, without), ())
     ranking = ARMS[arm](state, asker, state.catalogue.candidates(city, NOW), n)
     out = ranking.answer
     assert 0 <= ranking.n_personal <= ranking.n <= n
@@ -153,7 +152,8 @@ def test_the_reasons_of_a_personal_score_come_from_the_profile_and_stay_within_t
     state, arm
 ):
     profile = state.profile("person0")
-    ranking = ARMS[arm](state, Asker(profile, NO_TASTE), state.catalogue.candidates(None, NOW), 10)
+    asker = asker_for(state, arm, "person0", profile, ())
+    ranking = ARMS[arm](state, asker, state.catalogue.candidates(None, NOW), 10)
     out = ranking.answer
 
     for rank in range(ranking.n_personal):

@@ -1,0 +1,36 @@
+"""Evenings as people in Ireland call them: the weekday they went out on, and how late it was."""
+
+from datetime import UTC, datetime, timedelta
+
+#: An event before this hour belongs to the night before.
+NIGHT_ENDS = 6
+WEEKDAYS = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays")
+#: The bands of hours, by the hour from which they last, counted from midnight.
+HOUR_BANDS = ((6, "daytime"), (17, "early evening"), (20, "evening"), (22, "late"))
+
+
+def local_time(seconds: float) -> datetime:
+    """Unix seconds in Irish time, without its zone.
+
+    Summer time lasts between the last Sundays of March and October, 01:00 UTC (Directive 2000/84/EC); written out
+    because a bare machine may have no database of time zones.
+    """
+    utc = datetime.fromtimestamp(int(seconds), UTC).replace(tzinfo=None)
+    is_summer = _last_sunday(utc.year, 3) <= utc < _last_sunday(utc.year, 10)
+    return utc + timedelta(hours=int(is_summer))
+
+
+def weekday_of(seconds: float) -> str:
+    """The day of the night out: "Fridays" also for half past two on Saturday morning."""
+    return WEEKDAYS[(local_time(seconds) - timedelta(hours=NIGHT_ENDS)).weekday()]
+
+
+def hour_band_of(seconds: float) -> str:
+    """One of `HOUR_BANDS`."""
+    hour = (local_time(seconds).hour - NIGHT_ENDS) % 24 + NIGHT_ENDS
+    return next(name for since, name in reversed(HOUR_BANDS) if hour >= since)
+
+
+def _last_sunday(year: int, month: int) -> datetime:
+    last = datetime(year, month, 31, 1, tzinfo=UTC).replace(tzinfo=None)
+    return last - timedelta(days=(last.weekday() + 1) % 7)
