@@ -276,11 +276,18 @@ async def _import_demo(settings: Settings) -> None:
 
 
 async def _import_demo_into(database: "Database") -> bool:
-    from service.demo_site import write_demo_site
+    from service.demo_site import generate_demo_site, write_files
+    from service.demo_site.tastes import store_tastes
 
+    site = generate_demo_site(datetime.now(UTC))
     with tempfile.TemporaryDirectory() as directory:
-        interactions, events = write_demo_site(Path(directory), datetime.now(UTC))
-        return await _import_into(database, events, interactions)
+        interactions, events = write_files(Path(directory), site)
+        has_grown = await _import_into(database, events, interactions)
+    if (
+        not database.dialect.numeric_site_ids
+    ):  # the tables of users are this service's own only in its own database
+        await store_tastes(database, site.tastes)
+    return has_grown
 
 
 async def _import_into(database: "Database", events: Path | None, interactions: Path | None) -> bool:

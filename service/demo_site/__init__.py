@@ -19,6 +19,7 @@ import numpy as np
 
 from service.demo_site.people import InteractionRow, make_interactions, make_people
 from service.demo_site.programme import EventRow, make_artists, make_programme, make_venues
+from service.demo_site.tastes import TasteRow, make_tastes
 
 __all__ = ["DemoSite", "EventRow", "InteractionRow", "generate_demo_site", "write_demo_site"]
 
@@ -26,10 +27,11 @@ SEED = 2_004
 
 
 class DemoSite(NamedTuple):
-    """Events by id, and interactions in the order in which they happened."""
+    """Events by id, interactions in the order in which they happened, and what people say of their tastes."""
 
     events: list[EventRow]
     interactions: list[InteractionRow]
+    tastes: list[TasteRow]
 
 
 def generate_demo_site(now: datetime, seed: int = SEED) -> DemoSite:
@@ -45,7 +47,11 @@ def generate_demo_site(now: datetime, seed: int = SEED) -> DemoSite:
     artists, venues = make_artists(rng), make_venues(rng)
     programme = make_programme(rng, midnight, artists, venues)
     people = make_people(rng)
-    return DemoSite(programme.rows, make_interactions(rng, midnight, people, programme, artists))
+    return DemoSite(
+        programme.rows,
+        make_interactions(rng, midnight, people, programme, artists),
+        make_tastes(np.random.Generator(np.random.PCG64([seed, 1])), people, artists),
+    )
 
 
 def write_demo_site(directory: Path, now: datetime, seed: int = SEED) -> tuple[Path, Path]:
@@ -53,7 +59,11 @@ def write_demo_site(directory: Path, now: datetime, seed: int = SEED) -> tuple[P
 
     Makes ``directory`` when it is missing. Returns the two paths, interactions first.
     """
-    site = generate_demo_site(now, seed)
+    return write_files(directory, generate_demo_site(now, seed))
+
+
+def write_files(directory: Path, site: DemoSite) -> tuple[Path, Path]:
+    """The same for a site that is drawn already."""
     directory.mkdir(parents=True, exist_ok=True)
     interactions, events = directory / "interactions.csv", directory / "events.csv"
     _write(interactions, InteractionRow._fields, site.interactions)

@@ -343,3 +343,24 @@ def test_another_process_writes_the_same_events_in_the_format_of_an_import(site,
         )
         for row in rows
     ] == site.events
+
+
+def test_newcomers_have_done_nothing_but_say_what_they_like(site):
+    known = {row.user_id for row in site.interactions}
+    newcomers = [row for row in site.tastes if row.user_id > 2_000]
+
+    assert len(newcomers) == 200
+    assert not known & {row.user_id for row in newcomers}
+    assert all(row.preferences for row in newcomers)
+    assert sum(row.listening is not None for row in newcomers) == 100
+
+
+def test_what_people_say_they_like_is_what_they_save(site):
+    genre_of = {event.event_id: event.genres[0] for event in site.events}
+    told = {row.user_id: set(row.preferences[0]) for row in site.tastes if row.preferences}
+    saves = [row for row in site.interactions if row.action == "save" and row.user_id in told]
+
+    share = np.mean([genre_of[row.event_id] in told[row.user_id] for row in saves])
+
+    assert len(told) > 700
+    assert share > 0.5
