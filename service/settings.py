@@ -130,6 +130,10 @@ class Settings:
     retrain_threshold_days: Annotated[float, _number(0, 36_500)] = 7.0
     retrain_min_interactions: Annotated[int, _whole(1, 10**9)] = 100
     keep_models: Annotated[int, _whole(2, 1_000)] = 5
+    max_per_venue: Annotated[int | None, _whole(1, LONGEST_ANSWER)] = None
+    max_per_series: Annotated[int | None, _whole(1, LONGEST_ANSWER)] = None
+    soon_weight: Annotated[float, _number(0, 0.5)] = 0.0
+    popularity_weight: Annotated[float, _number(0, 0.5)] = 0.0
     default_variant: Annotated[str, _name] = "collaborative_filtering"
     default_experiment_id: Annotated[str, _name] = "rec_algorithm_v1"
     default_experiment_status: Annotated[Literal["draft", "running"], _draft_or_running] = "draft"

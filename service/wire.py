@@ -12,6 +12,7 @@ import orjson
 from msgspec import Meta, Struct
 from multidict import MultiMapping
 
+from core.arranging import Arrangement
 from service.errors import BadRequestError
 from service.wire_limits import LimitFields
 
@@ -26,6 +27,8 @@ LAST_OFFSET = 254  # as `core.kernels.workspace.MOST_ANSWERS` less one
 
 # The look-ahead is the end of the text in Python and in ECMAScript alike; `$` would let a last newline pass.
 _NO_CONTROL = r"^[^\x00-\x1f\x7f-\x9f]*(?![\s\S])"
+
+_NOTHING_WANTED = (None, None, None, None)
 
 if TYPE_CHECKING:
     Id = str
@@ -78,7 +81,28 @@ def _split(source: TasteList) -> Iterator[str]:
             yield text.strip()
 
 
-class RecommendationRequest(LimitFields):
+class ArrangementFields(LimitFields):
+    """Limits, and what is wanted of an answer beside its arm's ranking; settings say it where a request does not.
+
+    ``soon_weight`` and ``popularity_weight`` are the shares of a score that go by how soon an event is and how popular.
+    """
+
+    max_per_venue: Annotated[int, Meta(ge=1)] | None = None
+    max_per_series: Annotated[int, Meta(ge=1)] | None = None
+    soon_weight: Annotated[float, Meta(ge=0, le=0.5)] | None = None
+    popularity_weight: Annotated[float, Meta(ge=0, le=0.5)] | None = None
+
+    def arrangement(self, usual: Arrangement) -> Arrangement:
+        """What is wanted, by `usual` where the request says nothing."""
+        wanted = (self.soon_weight, self.popularity_weight, self.max_per_venue, self.max_per_series)
+        if wanted == _NOTHING_WANTED:
+            return usual
+        return Arrangement._make(
+            usually if said is None else said for said, usually in zip(wanted, usual, strict=True)
+        )
+
+
+class RecommendationRequest(ArrangementFields):
     """Whom to recommend to, and what to leave out. A ``limit`` above the maximum is served the maximum.
 
     ``offset`` skips so many of the best; nobody is ranked more than 255. ``liked_event_ids`` are events that a guest,

@@ -74,6 +74,11 @@ class Catalogue:
         return self._cities
 
     @property
+    def starts(self) -> NDArray[np.float64]:
+        """float64[event room]: when events start, unix seconds; -inf for those that are never open."""
+        return self._opens_until
+
+    @property
     def is_listed(self) -> NDArray[np.bool_]:
         """bool[event room]: whether an event is, or ever was, one to recommend: in the table and not cancelled."""
         return np.asarray(self._opens_until > _NEVER)

@@ -8,7 +8,10 @@ from time import perf_counter
 
 from msgspec import Struct
 
+from core.arranging import AS_RANKED, Arrangement, Facts, arrange, groups_of, soonness
+from core.content import Kind
 from core.kernels.workspace import MOST_ANSWERS
+from core.recommender import Ranking
 from service.errors import BadRequestError
 from service.live.catalogue import Candidates
 from service.live.filters import NO_LIMITS, Limits
@@ -35,6 +38,7 @@ class Question(Struct, frozen=True):
     offset: int = 0
     liked_event_ids: tuple[str, ...] = ()  #: in this session, beside what is known of the person
     statements: tuple[Statement, ...] = ()  #: what the caller says of their taste
+    arrangement: Arrangement = AS_RANKED
 
 
 class Reply(Struct, frozen=True):
@@ -58,7 +62,10 @@ def answer_question(
     n = min(offset + question.limit, MOST_ANSWERS)
     arm = question.arm or question.variant
     asker = asker_for(state, arm, question.user_id, profile, question.statements)
-    ranking = ARMS[arm](state, asker, candidates, n)
+    is_arranged = question.arrangement != AS_RANKED
+    ranking = ARMS[arm](state, asker, candidates, MOST_ANSWERS if is_arranged else n)
+    if is_arranged:
+        ranking = _arranged(state, ranking, question.arrangement, n, now)
     told = Told(arm, profile.events, city)
     items = encoder.items(ranking, told, state.catalogue.cards, state.labels, state.live.event_masses, offset)
     envelope = Envelope(
@@ -77,6 +84,18 @@ def variant_named(asked: str) -> str:
     if asked not in ARMS:
         raise BadRequestError(f"variant: expected one of {', '.join(ARMS)}, got {asked[:100]!r}")
     return asked
+
+
+def _arranged(state: LiveState, ranking: Ranking, wanted: Arrangement, n: int, now: float) -> Ranking:
+    """The best n of the longest ranking there is, as they are wanted."""
+    events = ranking.answer.events[: ranking.n]
+    facts = Facts(
+        soonness(state.catalogue.starts[events], now),
+        state.recommender.popularity[events],
+        groups_of(state.content, events, Kind.VENUE),
+        groups_of(state.content, events, Kind.SERIES),
+    )
+    return arrange(ranking, wanted, facts, n)
 
 
 def find_candidates(

@@ -6,6 +6,7 @@ from time import perf_counter
 
 from aiohttp import web
 
+from core.arranging import Arrangement
 from service.errors import RequestError
 from service.experiments.assignment import NO_CHOICE, Choice
 from service.experiments.live import LiveExperiments
@@ -50,6 +51,9 @@ class RecommendationRoutes:
         self._queue = queue
         self._experiments = experiments
         self._clock = clock
+        self._usual = Arrangement(
+            settings.soon_weight, settings.popularity_weight, settings.max_per_venue, settings.max_per_series
+        )
         self._encoder = Encoder()
         self._ids = RecommendationIds()
 
@@ -75,6 +79,7 @@ class RecommendationRoutes:
             offset=body.offset,
             liked_event_ids=tuple(body.liked_event_ids),
             statements=of_context(body.context),
+            arrangement=body.arrangement(self._usual),
         )
         counts = body.variant is None and not body.internal
         try:

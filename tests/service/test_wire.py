@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from multidict import MultiDict
 
 from core.actions import PUBLIC_ACTIONS
+from core.arranging import AS_RANKED, Arrangement
 from service.errors import BadRequestError
 from service.live.filters import NO_LIMITS, Limits, Near
 from service.live.statements import SIGNAL_PARTS
@@ -393,3 +394,15 @@ def test_a_query_that_cannot_be_is_refused_by_name(query, complaint):
         decode_query(MultiDict(query))
 
     assert caught.value.detail.startswith(complaint)
+
+
+def test_what_a_request_does_not_say_of_an_arrangement_is_as_usual():
+    usual = Arrangement(soon=0.1, most_per_venue=3)
+
+    assert recommendation("{}").arrangement(AS_RANKED) is AS_RANKED
+    assert recommendation("{}").arrangement(usual) is usual
+    wanted = recommendation('{"soon_weight": 0, "max_per_series": 1}').arrangement(usual)
+    assert wanted == Arrangement(0.0, 0.0, 3, 1)
+    assert detail_of(RecommendationRequest, '{"soon_weight": 0.6}').startswith(
+        "soon_weight: expected float <= 0.5"
+    )

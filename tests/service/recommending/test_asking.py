@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.actions import Action
+from core.arranging import Arrangement
 from service.live.filters import Limits
 from service.live.state import LiveState
 from service.recommending.arms import ARMS
@@ -291,3 +292,25 @@ def test_likes_of_a_session_count_once_beside_those_that_are_known(encoder):
     assert sorted(profile.events.tolist()) == sorted(state.event_index(event) for event in ("gig0", "gig1"))
     assert profile.weights.tolist() == [1.0, 1.0]
     assert state.profile("newcomer").weights.tolist() != [1.0]
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_around_every_arm_a_venue_is_named_so_often_and_what_is_soon_comes_first_with_parts_that_add_up(
+    encoder, arm
+):
+    venues = {event_id: {"venue_name": f"Venue {n % 2}"} for n, event_id in enumerate(RING)}
+    state = a_state(
+        {**venues, "tonight": {"city": "Cork", "start_time": NOW + HOUR, "venue_name": "Venue 2"}}
+    )
+
+    answer = answered(
+        state, encoder, user_id=None, variant=arm, arrangement=Arrangement(soon=0.5, most_per_venue=2)
+    )
+
+    assert len(ids(answer)) == 5
+    assert ids(answer)[0] == "tonight"
+    for item in answer["recommendations"]:
+        assert sum(round(part["weight"] * 10**8) for part in item["rank_reasons"]) == round(
+            item["score"] * 10**8
+        )
+    assert "recency" in {part["type"] for part in answer["recommendations"][0]["rank_reasons"]}
