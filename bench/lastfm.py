@@ -74,11 +74,16 @@ def _content(recommender: Recommender, content: Content, case: Case) -> Ranking:
     return recommender.content_based(content, case.taste, case.mask, case.events, excluded, K)
 
 
+def _hybrid(recommender: Recommender, content: Content, case: Case) -> Ranking:
+    return recommender.hybrid(case.profile, content, case.taste, case.mask, case.events, K)
+
+
 ARMS: Mapping[str, Arm] = {
     "control": _popular,
     "collaborative_filtering": _collaborative,
     "content_based": _content,
     "als": _als,
+    "hybrid": _hybrid,
 }
 
 
@@ -115,7 +120,7 @@ def choose(train: Listening, seed: int) -> tuple[int, ContentSettings]:
 
 def measure(split: Split, tags: int, settings: ContentSettings) -> Iterator[dict[str, Any]]:
     """Every arm for all people and by band, among all artists and among the new ones."""
-    model = fit("als", split.train.rows(), split.train.n_artists, CollaborativeSettings())
+    model = fit("hybrid", split.train.rows(), split.train.n_artists, CollaborativeSettings())
     for among in ("all", "new"):
         found = {arm: ndcg_of(arm, model, split, tags, settings, among) for arm in ARMS}
         for name, is_meant in _bands(split):
@@ -129,7 +134,9 @@ def ndcg_of(
     live = LiveSite(
         model.preferences.liked, model.neighbourhood, len(model.events), model.settings.collaborative
     )
-    recommender = Recommender(live, model.popularity, model.factors, model.settings.als, settings)
+    recommender = Recommender(
+        live, model.popularity, model.factors, model.settings.als, settings, model.blend
+    )
     rows, n_tags = split.train.tags_of_artists(tags)
     is_open = split.is_new if among == "new" else np.ones(split.train.n_artists, np.bool_)
     content = index_content(rows, np.full(n_tags, Kind.GENRE, np.uint8), is_open.astype(np.uint8), settings)
