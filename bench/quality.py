@@ -1,7 +1,8 @@
 """How well each arm ranks: `python -m bench.quality [FILE.npz] [--json]`.
 
-FILE holds a training and a test split (`bench.sites`). The settings of the neighbourhood are chosen on interactions
-held out of the training split, by the same procedure for every file; the test split is looked at once, at the end.
+FILE holds a training and a test split (`bench.sites`). For each arm that uses it the settings of the neighbourhood are
+chosen on interactions held out of the training split, and so are the weights of the blend, by the same procedure for
+every file; those of the factors are the same for all. The test split is looked at once, at the end.
 Every arm runs in a process of its own, so that its peak memory is its own.
 
 One JSON line an arm: arm, recall@20, ndcg@20, fit_seconds (with the chosen settings), tune_seconds (the choosing),
@@ -13,6 +14,7 @@ import json
 import resource
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from time import perf_counter
 from typing import Any
@@ -21,7 +23,7 @@ import numpy as np
 
 from bench.sites import Site, load_site
 from core.actions import ActionWeights
-from core.als import no_factors
+from core.als import AlsSettings, no_factors
 from core.collaborative import CollaborativeSettings, fit_neighbourhood
 from core.evaluation import summarise
 from core.hybrid import default_blend
@@ -33,7 +35,7 @@ from core.vocabulary import Vocabulary
 from training.als import fit_factors
 from training.blending import learn_blend
 from training.ranking import ARMS, rows_of
-from training.tuning import tune_neighbourhood
+from training.tuning import Tuned, tune_for_blend, tune_neighbourhood
 
 K = 20
 WITH_FACTORS = frozenset({"als", "hybrid"})
@@ -53,26 +55,38 @@ def main(arguments: list[str] | None = None) -> int:
         settings = CollaborativeSettings(**json.loads(options.settings or "{}"))
         print(json.dumps(measure(load_site(options.file), options.arm, settings)))
         return 0
-    chosen, seconds = _choose(options)
     for arm in ARMS:
+        chosen, seconds = _choose(options, arm)
         command = [sys.executable, "-m", "bench.quality", "--arm", arm, "--settings", json.dumps(chosen)]
         if options.file:
             command.append(options.file)
         line = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-        line["tune_seconds"] = round(seconds, 1) if arm == "collaborative_filtering" else 0.0
+        line["tune_seconds"] = round(seconds, 1)
         print(json.dumps(line) if options.json else _row(line), flush=True)
     return 0
 
 
-def _choose(options: argparse.Namespace) -> tuple[dict[str, Any], float]:
-    if options.settings:
-        return json.loads(options.settings), 0.0
+def _choose(options: argparse.Namespace, arm: str) -> tuple[dict[str, Any], float]:
+    """The settings of the neighbourhood for an arm that uses it, and the seconds it took to choose them."""
+    if options.settings or arm not in CHOSEN_FOR:
+        return json.loads(options.settings or "{}"), 0.0
     started = perf_counter()
     site = load_site(options.file)
-    tuned = tune_neighbourhood(
-        site.train, site.n_events, CollaborativeSettings(), progress=lambda text: print(text, file=sys.stderr)
-    )
+    tuned = CHOSEN_FOR[arm](site, lambda text: print(text, file=sys.stderr))
     return asdict(tuned.settings), perf_counter() - started
+
+
+def _for_neighbourhood(site: Site, progress: Callable[[str], None]) -> Tuned:
+    return tune_neighbourhood(site.train, site.n_events, CollaborativeSettings(), progress=progress)
+
+
+def _for_blend(site: Site, progress: Callable[[str], None]) -> Tuned:
+    return tune_for_blend(
+        site.train, site.n_events, CollaborativeSettings(), AlsSettings(), progress=progress
+    )
+
+
+CHOSEN_FOR = {"collaborative_filtering": _for_neighbourhood, "hybrid": _for_blend}
 
 
 def measure(site: Site, arm: str, settings: CollaborativeSettings) -> dict[str, Any]:
@@ -97,7 +111,7 @@ def measure(site: Site, arm: str, settings: CollaborativeSettings) -> dict[str, 
         "microseconds_per_user": round(seconds / people.size * 1e6, 1),
         "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
         "users": metrics.users,
-        "settings": asdict(settings) if arm == "collaborative_filtering" else {},
+        "settings": asdict(settings) if arm in CHOSEN_FOR else {},
     }
 
 

@@ -55,7 +55,7 @@ def rank_als(
     """What the factors say of each person."""
     recommender = _recommender(model)
     mask, events = _with_room(open_events, recommender.live.event_room), _marked(open_events)
-    return _rank_each(recommender, users, n, lambda profile: recommender.als(profile, mask, events, n))
+    return rank_each(recommender, users, n, lambda profile: recommender.als(profile, mask, events, n))
 
 
 def rank_hybrid(
@@ -64,7 +64,7 @@ def rank_hybrid(
     """The blend of what is known of each person, without content: a model holds likes only."""
     recommender = _recommender(model)
     mask, events = _with_room(open_events, recommender.live.event_room), _marked(open_events)
-    return _rank_each(
+    return rank_each(
         recommender,
         users,
         n,
@@ -72,7 +72,7 @@ def rank_hybrid(
     )
 
 
-def _rank_each(
+def rank_each(
     recommender: Recommender, users: NDArray[np.int32], n: int, rank: Callable[[Profile], Ranking]
 ) -> NDArray[np.int32]:
     """The personal part of each person's ranking, as at a request of theirs."""

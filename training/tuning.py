@@ -6,18 +6,22 @@ the value that ranks those best, until a round changes nothing. The test split o
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.als import AlsSettings, Factors
 from core.collaborative import CollaborativeSettings, fit_neighbourhood
+from core.content import NO_CONTENT, NO_TASTE
 from core.evaluation import per_user
 from core.live_site import LiveSite
 from core.recommender import Recommender
 from core.sparse import Rows
 from core.splits import holdout_per_user
-from training.ranking import rows_of
+from training.als import fit_factors
+from training.ranking import rank_each, rows_of
 
 HELD_OUT = 0.2
 MOST_USERS = 6_000
@@ -31,6 +35,17 @@ GRID: Mapping[str, tuple[Any, ...]] = {
     "amplification": (1.0, 1.5, 2.0),
     "neighbours": (50, 100, 200, 300, 400),
 }
+#: The same for the part that the neighbourhood has in a blend, where it need not do all by itself.
+BLENDED_GRID: Mapping[str, tuple[Any, ...]] = {
+    "posting_cap": (100, 300, None),
+    "activity": (0.4, 0.5, 0.6),
+    "popularity_discount": (0.15, 0.25, 0.35),
+    "neighbours": (200, 300, 400),
+}
+
+
+#: From settings, likes, how many events there are, some people and n to rankings int32[people, n].
+_Rank = Callable[[CollaborativeSettings, Rows, int, NDArray[np.int32], int], NDArray[np.int32]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +69,51 @@ def tune_neighbourhood(
 
     `liked` has rows users. Raises ValueError when nobody has two likes, so that nothing can be held out.
     """
+    return _tune(liked, n_events, start, seed, progress, GRID, lambda _: rank_with)
+
+
+def tune_for_blend(
+    liked: Rows,
+    n_events: int,
+    start: CollaborativeSettings,
+    als: AlsSettings,
+    seed: int = 0,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Tuned:
+    """The settings of the neighbourhood with which `hybrid` ranks best, over BLENDED_GRID, with weights by default.
+
+    The factors are fitted once, on what is not held out. Raises ValueError as `tune_neighbourhood`.
+    """
+
+    def ranker(train: Rows) -> _Rank:
+        neighbourhood = fit_neighbourhood(train, n_events, start)
+        return partial(rank_blended, als=als, factors=fit_factors(train, neighbourhood, als))
+
+    return _tune(liked, n_events, start, seed, progress, BLENDED_GRID, ranker)
+
+
+def _tune(
+    liked: Rows,
+    n_events: int,
+    start: CollaborativeSettings,
+    seed: int,
+    progress: Callable[[str], None],
+    grid: Mapping[str, tuple[Any, ...]],
+    ranker: Callable[[Rows], _Rank],
+) -> Tuned:
+    """Coordinate ascent over a grid; `ranker` makes, of what is not held out, what ranks by given settings."""
     train, held_out = holdout_per_user(liked, HELD_OUT, seed)
     users = np.flatnonzero(np.diff(held_out.indptr)).astype(np.int32)
     if users.size == 0:
         raise ValueError("nobody has two likes: there is nothing to hold out")
     if users.size > MOST_USERS:
         users = np.sort(np.random.default_rng(seed).choice(users, MOST_USERS, replace=False))
-    relevant = rows_of(held_out, users)
+    relevant, rank = rows_of(held_out, users), ranker(train)
     tried: dict[CollaborativeSettings, float] = {}
 
     def quality(settings: CollaborativeSettings) -> float:
         if settings not in tried:
-            ranked = rank_with(settings, train, n_events, users, n=20)
+            ranked = rank(settings, train, n_events, users, 20)
             tried[settings] = float(per_user(ranked, relevant, 20).ndcg.mean())
             progress(f"NDCG@20 {tried[settings]:.4f} with {settings}")
         return tried[settings]
@@ -73,7 +121,7 @@ def tune_neighbourhood(
     best = start
     for _ in range(MOST_ROUNDS):
         before = best
-        for name, values in GRID.items():
+        for name, values in grid.items():
             candidates = [best, *(replace(best, **{name: value}) for value in values)]
             best = max(candidates, key=quality)
         if best == before:
@@ -88,3 +136,19 @@ def rank_with(
     live = LiveSite(train, fit_neighbourhood(train, n_events, settings), n_events, settings)
     arm = Recommender(live, np.zeros(n_events, np.float32))
     return arm.collaborative_many(users, np.ones(live.event_room, np.uint8), n)
+
+
+def rank_blended(
+    settings: CollaborativeSettings,
+    train: Rows,
+    n_events: int,
+    users: NDArray[np.int32],
+    n: int,
+    als: AlsSettings,
+    factors: Factors,
+) -> NDArray[np.int32]:
+    """The same by `hybrid` with factors that are fitted already and the weights that serve by default."""
+    live = LiveSite(train, fit_neighbourhood(train, n_events, settings), n_events, settings)
+    arm = Recommender(live, np.zeros(n_events, np.float32), factors, als)
+    mask, events = np.ones(live.event_room, np.uint8), np.arange(n_events, dtype=np.int32)
+    return rank_each(arm, users, n, lambda who: arm.hybrid(who, NO_CONTENT, NO_TASTE, mask, events, n))

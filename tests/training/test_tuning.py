@@ -3,6 +3,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
+from core.als import AlsSettings
 from core.collaborative import CollaborativeSettings
 from core.evaluation import per_user
 from core.interactions import PreferenceSettings, build_preferences
@@ -12,7 +13,7 @@ from tests.strategies import rows_from_dense
 from tests.training.planted import planted_snapshot
 from training import tuning
 from training.ranking import rows_of
-from training.tuning import GRID, HELD_OUT, rank_with, tune_neighbourhood
+from training.tuning import GRID, HELD_OUT, rank_with, tune_for_blend, tune_neighbourhood
 
 START = CollaborativeSettings(neighbours=1, rarity=0.0, activity=0.3, posting_cap=7, seed=5)
 
@@ -76,3 +77,18 @@ def test_people_with_a_single_like_leave_nothing_to_choose_by():
 
     with pytest.raises(ValueError, match="nobody has two likes"):
         tune_neighbourhood(alone, 4, START)
+
+
+def test_a_neighbourhood_is_chosen_for_a_blend_from_its_own_grid(liked, monkeypatch):
+    monkeypatch.setattr(
+        tuning, "BLENDED_GRID", {"activity": (0.5,), "neighbours": (200,), "posting_cap": (None,)}
+    )
+    factors = AlsSettings(factors=4)
+
+    tuned = tune_for_blend(liked, 30, START, factors, seed=2)
+
+    assert tuned == tune_for_blend(liked, 30, START, factors, seed=2)
+    assert tuned.settings.neighbours == 200
+    assert tuned.settings.activity in (0.5, START.activity)
+    assert replace(tuned.settings, neighbours=1, activity=0.3, posting_cap=7) == START
+    assert 0.0 < tuned.ndcg <= 1.0
