@@ -16,6 +16,8 @@ from service.live.features import feature_key, feature_label, features_of
 from service.live.labels import NO_LABELS, Labels, join_labels
 from service.storage.queries.events import EventRow
 
+_OF_TITLES = (Kind.ARTIST, Kind.SERIES)
+
 
 class ContentIndex:
     """Features of events by index. `put` notes events; `build` makes what requests read of all that were noted.
@@ -28,6 +30,8 @@ class ContentIndex:
         self.labels: Labels = NO_LABELS
         self._settings = settings
         self._numbers: dict[str, int] = {}
+        #: The same numbers by names as the site writes them, but for what is read out of titles: that hardly repeats.
+        self._spellings: dict[tuple[Kind, str], int] = {}
         self._kinds = bytearray()
         self._names: list[bytes] = []  #: the labels, encoded
         self._rows = Pairs(np.zeros(1, np.int64), np.empty(0, np.int32))
@@ -59,6 +63,14 @@ class ContentIndex:
         self.content, self.labels = content, labels
 
     def _number(self, kind: Kind, name: str) -> int:
+        if kind in _OF_TITLES:
+            return self._number_by_key(kind, name)
+        number = self._spellings.get((kind, name))
+        if number is None:
+            number = self._spellings[kind, name] = self._number_by_key(kind, name)
+        return number
+
+    def _number_by_key(self, kind: Kind, name: str) -> int:
         key = feature_key(kind, name)
         number = self._numbers.get(key)
         if number is None:

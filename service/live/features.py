@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from core.content import Kind
 from service.live.cities import city_key
 from service.live.event import shown_price
-from service.live.moments import hour_band_of, weekday_of
+from service.live.moments import hour_band_of, local_time, weekday_of
 from service.live.titles import artists_in, series_of
 from service.storage.queries.events import EventRow
 
@@ -36,8 +36,9 @@ def features_of(event: EventRow) -> Iterator[tuple[Kind, str]]:
         yield Kind.SERIES, f"{series}{_SERIES_AT}{event.venue_name}" if event.venue_name else series
     if event.city:
         yield Kind.CITY, event.city
-    yield Kind.WEEKDAY, weekday_of(event.start_time)
-    yield Kind.HOUR, hour_band_of(event.start_time)
+    at = local_time(event.start_time)
+    yield Kind.WEEKDAY, weekday_of(at)
+    yield Kind.HOUR, hour_band_of(at)
     price = shown_price(event)
     if price is not None:
         yield Kind.PRICE, next(name for most, name in PRICE_BANDS if price <= most)

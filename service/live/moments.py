@@ -1,5 +1,6 @@
 """Evenings as people in Ireland call them: the weekday they went out on, and how late it was."""
 
+from bisect import bisect_right
 from datetime import UTC, datetime, timedelta
 
 #: An event before this hour belongs to the night before.
@@ -7,6 +8,7 @@ NIGHT_ENDS = 6
 WEEKDAYS = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays")
 #: The bands of hours, by the hour from which they last, counted from midnight.
 HOUR_BANDS = ((6, "daytime"), (17, "early evening"), (20, "evening"), (22, "late"))
+_BANDS_BEGIN = [since for since, _ in HOUR_BANDS]
 
 
 def local_time(seconds: float) -> datetime:
@@ -16,19 +18,22 @@ def local_time(seconds: float) -> datetime:
     because a bare machine may have no database of time zones.
     """
     utc = datetime.fromtimestamp(int(seconds), UTC).replace(tzinfo=None)
-    is_summer = _last_sunday(utc.year, 3) <= utc < _last_sunday(utc.year, 10)
-    return utc + timedelta(hours=int(is_summer))
+    if 4 <= utc.month <= 9 or (
+        utc.month in (3, 10) and _last_sunday(utc.year, 3) <= utc < _last_sunday(utc.year, 10)
+    ):
+        return utc + timedelta(hours=1)
+    return utc
 
 
-def weekday_of(seconds: float) -> str:
+def weekday_of(at: datetime) -> str:
     """The day of the night out: "Fridays" also for half past two on Saturday morning."""
-    return WEEKDAYS[(local_time(seconds) - timedelta(hours=NIGHT_ENDS)).weekday()]
+    return WEEKDAYS[(at.weekday() - (at.hour < NIGHT_ENDS)) % 7]
 
 
-def hour_band_of(seconds: float) -> str:
+def hour_band_of(at: datetime) -> str:
     """One of `HOUR_BANDS`."""
-    hour = (local_time(seconds).hour - NIGHT_ENDS) % 24 + NIGHT_ENDS
-    return next(name for since, name in reversed(HOUR_BANDS) if hour >= since)
+    hour = (at.hour - NIGHT_ENDS) % 24 + NIGHT_ENDS
+    return HOUR_BANDS[bisect_right(_BANDS_BEGIN, hour) - 1][1]
 
 
 def _last_sunday(year: int, month: int) -> datetime:

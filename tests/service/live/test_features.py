@@ -9,6 +9,11 @@ from service.live.titles import artists_in, series_of
 from tests.sites import an_event
 
 
+def night(*fields: int) -> datetime:
+    """A moment of an Irish winter, when clocks show UTC."""
+    return local_time(utc(*fields))
+
+
 def utc(*fields: int) -> float:
     return datetime(*fields, tzinfo=UTC).timestamp()
 
@@ -61,9 +66,9 @@ def test_irish_clocks_go_forward_in_march_and_back_in_october(at, hour):
 
 
 def test_a_night_out_lasts_until_the_morning():
-    assert weekday_of(utc(2026, 1, 17, 2, 30)) == weekday_of(utc(2026, 1, 16, 21)) == "Fridays"
-    assert weekday_of(utc(2026, 1, 17, 6)) == "Saturdays"
-    assert [hour_band_of(utc(2026, 1, 17, hour)) for hour in (2, 6, 17, 20, 22)] == [
+    assert weekday_of(night(2026, 1, 17, 2, 30)) == weekday_of(night(2026, 1, 16, 21)) == "Fridays"
+    assert weekday_of(night(2026, 1, 17, 6)) == "Saturdays"
+    assert [hour_band_of(night(2026, 1, 17, hour)) for hour in (2, 6, 17, 20, 22)] == [
         *("late", "daytime", "early evening", "evening", "late")
     ]
 
