@@ -114,11 +114,11 @@ def recommend(
     neighbours = neighbourhood(profile, site, half_powers, k)
     likes = {neighbour.user: dict(entries(site.liked, neighbour.user)) for neighbour in neighbours}
     votes = add_up(site.liked, {neighbour.user: neighbour.vote for neighbour in neighbours})
-    total = sum((neighbour.vote for neighbour in neighbours), ZERO)
-    scale = ONE / (total * FULL_WEIGHT) if total > 0 else ZERO
+    total = sum((neighbour.vote * FULL_WEIGHT for neighbour in neighbours), ZERO)
+    scale = ONE / total if total > 0 else ZERO
     excluded = set(profile.excluded.tolist())
     scores = {
-        event: min(ONE, votes[event] * site.event_scales[event] * scale)
+        event: votes[event] * site.event_scales[event] * scale
         for event in votes
         if open_events[event] and event not in excluded
     }

@@ -178,11 +178,12 @@ def rank(profile, factors, site, half_powers, open_events, space, neighbours, an
     touched = spread(site.savers, profile.events, factors, factors.size, space.user_sums, space.touched_users)
     n_neighbours = nearest(touched, profile.own_row, half_powers, site.user_scales, space, neighbours)
     log = cast_votes(site.liked, neighbours, n_neighbours, space)
+    # Added up like the votes for an event that the whole neighbourhood likes, whose weights are 255 for 1: so no sum of
+    # votes is above this one by a rounding, and no score above 1.
     total = np.float32(0.0)
     for slot in range(n_neighbours):
-        total += neighbours.votes[slot]
-    # Weights are in 1/255; dividing once here keeps the loops free of it.
-    scale = np.float32(1.0) / (total * np.float32(255.0)) if total > 0.0 else np.float32(0.0)
+        total += neighbours.votes[slot] * np.float32(255.0)
+    scale = np.float32(1.0) / total if total > 0.0 else np.float32(0.0)
     n_answers = rank_events(scale, site.event_scales, open_events, profile.excluded, space, answer)
     return n_answers, n_neighbours, scale, log
 
