@@ -20,6 +20,7 @@ from service.exporting.command import export
 from service.mailing.command import recommend
 from service.process import leave_out_scipy, prepare_this_process
 from service.settings import Settings
+from service.simulate_command import simulate
 
 if TYPE_CHECKING:
     from service.importing.loading import ImportReport, Progress
@@ -50,6 +51,7 @@ def main() -> None:
 main.add_command(experiment)
 main.add_command(recommend)
 main.add_command(export)
+main.add_command(simulate)
 
 
 @main.command("import")

@@ -23,6 +23,8 @@ WEEKLY_SERIES, MONTHLY_SERIES = 22, 24
 DAYS_BEFORE, DAYS_AFTER = 300, 65  # the year, around the day it is drawn for
 HIDDEN_TASTES = 4  # dimensions of what makes people like one artist of a genre and not another
 WEEKDAY_SHARES = (0.05, 0.07, 0.10, 0.16, 0.25, 0.25, 0.12)  # of one-off gigs, Monday first
+#: Where the demo's tickets would be sold; no other site has such links.
+TICKETS = "https://tickets.example/demo/"
 FAME_HALF_LIFE_DAYS = 90.0  # after an artist's best day
 
 
@@ -219,7 +221,7 @@ class _Office:
             price_max=at_the_door if price_known else None,
             latitude=venue.latitude,
             longitude=venue.longitude,
-            ticket_url=f"https://tickets.example/demo/{event_id}" if price else None,
+            ticket_url=f"{TICKETS}{event_id}" if price else None,
         )
 
     def _genre(self, artist: int) -> Genre:
