@@ -156,8 +156,12 @@ class Pacing:
 
     def _receive(self, within: float) -> None:
         """Take what answers there are, at the latest after so many seconds."""
-        ready, _, _ = select.select([*self._busy], [], [], min(max(0.0, within), _LOOK_SECONDS))
-        for number in ready:
+        # Not select(2), which knows no file descriptor above 1023. Whole milliseconds, rounded down: a wait that ends
+        # early is only repeated.
+        looking = select.poll()
+        for number in self._busy:
+            looking.register(number, select.POLLIN)
+        for number, _ in looking.poll(int(1000.0 * min(max(0.0, within), _LOOK_SECONDS))):
             connection, request, due = self._busy.pop(number)
             try:
                 connection.receive()

@@ -279,7 +279,7 @@ async def _import_demo(settings: Settings) -> None:
 
 async def _import_demo_into(database: "Database") -> bool:
     from service.demo_site import generate_demo_site, write_files
-    from service.demo_site.tastes import store_tastes
+    from service.importing.tastes import store_tastes
 
     site = generate_demo_site(datetime.now(UTC))
     with tempfile.TemporaryDirectory() as directory:

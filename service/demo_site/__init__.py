@@ -19,7 +19,8 @@ import numpy as np
 
 from service.demo_site.people import InteractionRow, make_interactions, make_people
 from service.demo_site.programme import EventRow, make_artists, make_programme, make_venues
-from service.demo_site.tastes import TasteRow, make_tastes
+from service.demo_site.tastes import make_tastes
+from service.importing.tastes import TasteRow
 
 __all__ = ["DemoSite", "EventRow", "InteractionRow", "generate_demo_site", "write_demo_site"]
 

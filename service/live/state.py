@@ -21,7 +21,7 @@ from service.live.content import ContentIndex
 from service.live.history import Deed, PairHistory, untouched_since
 from service.live.labels import Labels
 from service.live.stated import StatedTastes
-from service.live.statements import Statement, as_taste
+from service.live.statements import Stated, as_taste
 from service.storage.queries.events import EventRow
 
 _NO_EVENTS = np.empty(0, np.int32)
@@ -106,7 +106,7 @@ class LiveState:
             excluded = np.concatenate((excluded, np.asarray(more, np.int32)))
         return Profile(events, weights, excluded, row)
 
-    def taste(self, user_id: str | None, profile: Profile, statements: Iterable[Statement]) -> Taste:
+    def taste(self, user_id: str | None, profile: Profile, statements: Iterable[Stated]) -> Taste:
         """What a person likes in events: by those they like, by what is known to be stated, and by `statements`."""
         known = () if user_id is None else self.stated.of(user_id)
         stated = as_taste((*known, *statements), self._content.number_of, self._content_settings.statement)

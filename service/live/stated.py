@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from service.live.statements import Statement, of_listening, of_preferences
+from service.live.statements import Stated, of_listening, of_preferences
 from service.storage.queries.people import Listening, Preferences
 
-_NOTHING: tuple[Statement, ...] = ()
+_NOTHING: tuple[Stated, ...] = ()
 
 
 class _Told(NamedTuple):
-    statements: tuple[Statement, ...]
+    statements: tuple[Stated, ...]
     at: int  #: when the row was changed last, seconds since 1970
 
 
@@ -21,7 +21,7 @@ class StatedTastes:
         self._preferences: dict[str, _Told] = {}
         self._listening: dict[str, _Told] = {}
 
-    def of(self, user_id: str) -> tuple[Statement, ...]:
+    def of(self, user_id: str) -> tuple[Stated, ...]:
         """All that is stated of a person."""
         told, heard = self._preferences.get(user_id), self._listening.get(user_id)
         return (told.statements if told else _NOTHING) + (heard.statements if heard else _NOTHING)

@@ -19,7 +19,7 @@ HALF_OF_A_LIST, MOST_OF_A_LIST = 20, 50
 _WEEKENDS, _WEEKNIGHTS = WEEKDAYS[4:6], WEEKDAYS[:4]
 
 
-class Statement(NamedTuple):
+class Stated(NamedTuple):
     """That a person likes a feature. The first of `keys` that an event has is the one that is meant."""
 
     keys: tuple[str, ...]
@@ -42,13 +42,13 @@ SIGNAL_PARTS: dict[str, Part] = {
 }
 
 
-def of_signal(field: str, names: Sequence[str]) -> Iterator[Statement]:
+def of_signal(field: str, names: Sequence[str]) -> Iterator[Stated]:
     """What one list of a request's context states; `field` is one of `SIGNAL_PARTS`."""
     keys = _genre_keys if field.endswith("_genres") else _artist_keys
     return _of_list(names, keys, SIGNAL_PARTS[field])
 
 
-def of_preferences(told: Preferences) -> Iterator[Statement]:
+def of_preferences(told: Preferences) -> Iterator[Stated]:
     """What a person told the site."""
     yield from _of_list(told.genres, _genre_keys, Part.GENRE_MATCH)
     yield from _of_list((*told.artists, *told.djs), _artist_keys, Part.ARTIST_MATCH)
@@ -59,13 +59,13 @@ def of_preferences(told: Preferences) -> Iterator[Statement]:
         yield from _within_budget(told.budget_max)
 
 
-def of_listening(heard: Listening) -> Iterator[Statement]:
+def of_listening(heard: Listening) -> Iterator[Stated]:
     """What Spotify says a person listens to."""
     yield from _of_list(heard.top_genres, _genre_keys, Part.SPOTIFY_GENRE)
     yield from _of_list(heard.top_artists, _artist_keys, Part.SPOTIFY_ARTIST)
 
 
-def as_taste(statements: Iterable[Statement], number_of: Callable[[str], int], each: float) -> Taste:
+def as_taste(statements: Iterable[Stated], number_of: Callable[[str], int], each: float) -> Taste:
     """Statements by the features that events have, in liked events: a whole statement counts like `each` of them."""
     entries = []
     for keys, part, weight in statements:
@@ -78,9 +78,9 @@ def as_taste(statements: Iterable[Statement], number_of: Callable[[str], int], e
     return Taste(np.array(features, np.int32), np.array(weights, np.float32), np.array(parts, np.uint8))
 
 
-def _of_list(names: Sequence[str], keys: Callable[[str], tuple[str, ...]], part: Part) -> Iterator[Statement]:
+def _of_list(names: Sequence[str], keys: Callable[[str], tuple[str, ...]], part: Part) -> Iterator[Stated]:
     for place, name in enumerate(names[:MOST_OF_A_LIST]):
-        yield Statement(keys(name), part, HALF_OF_A_LIST / (HALF_OF_A_LIST + place))
+        yield Stated(keys(name), part, HALF_OF_A_LIST / (HALF_OF_A_LIST + place))
 
 
 def _keys_of(kind: Kind) -> Callable[[str], tuple[str, ...]]:
@@ -112,10 +112,10 @@ def _weekdays(nights: Iterable[str]) -> list[str]:
     return list(found)
 
 
-def _within_budget(budget: float) -> Iterator[Statement]:
+def _within_budget(budget: float) -> Iterator[Stated]:
     """Every band of prices that begins within the budget."""
     least = 0.0
     for most, name in PRICE_BANDS:
         if least <= budget and (least < budget or most == 0.0):
-            yield Statement((feature_key(Kind.PRICE, name),), Part.BUDGET_MATCH, 1.0)
+            yield Stated((feature_key(Kind.PRICE, name),), Part.BUDGET_MATCH, 1.0)
         least = most

@@ -9,7 +9,7 @@ from core.kernels.live import Profile
 from core.recommender import Ranking
 from service.live.catalogue import Candidates
 from service.live.state import LiveState
-from service.live.statements import Statement
+from service.live.statements import Stated
 
 
 class Asker(NamedTuple):
@@ -61,7 +61,7 @@ _BY_TASTE = frozenset({"content_based", "hybrid"})
 
 
 def asker_for(
-    state: LiveState, arm: str, user_id: str | None, profile: Profile, statements: Iterable[Statement]
+    state: LiveState, arm: str, user_id: str | None, profile: Profile, statements: Iterable[Stated]
 ) -> Asker:
     """The asker as an arm needs to know them; `statements` come with the request."""
     taste = state.taste(user_id, profile, statements) if arm in _BY_TASTE else NO_TASTE

@@ -16,7 +16,7 @@ from service.errors import BadRequestError
 from service.live.catalogue import Candidates
 from service.live.filters import NO_LIMITS, Limits
 from service.live.state import LiveState
-from service.live.statements import Statement
+from service.live.statements import Stated
 from service.recommending.arms import ARMS, asker_for
 from service.recommending.encoding import Encoder, Envelope, Told, encode_answer
 
@@ -37,7 +37,7 @@ class Question(Struct, frozen=True):
     limits: Limits = NO_LIMITS
     offset: int = 0
     liked_event_ids: tuple[str, ...] = ()  #: in this session, beside what is known of the person
-    statements: tuple[Statement, ...] = ()  #: what the caller says of their taste
+    statements: tuple[Stated, ...] = ()  #: what the caller says of their taste
     arrangement: Arrangement = AS_RANKED
 
 

@@ -12,7 +12,7 @@ from service.experiments.assignment import NO_CHOICE, Choice
 from service.experiments.live import LiveExperiments
 from service.identity import Credentials, subject_of
 from service.live.state import LiveState
-from service.live.statements import Statement, of_signal
+from service.live.statements import Stated, of_signal
 from service.metrics import Metrics
 from service.recommending.arms import ARMS
 from service.recommending.asking import Question, Reply, answer_question, variant_named
@@ -169,7 +169,7 @@ class RecommendationRoutes:
         return self._settings.default_variant if asked is None else variant_named(asked)
 
 
-def of_context(context: TasteSignals | None) -> tuple[Statement, ...]:
+def of_context(context: TasteSignals | None) -> tuple[Stated, ...]:
     """What the caller says of a person's taste."""
     if context is None:
         return ()

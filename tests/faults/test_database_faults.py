@@ -4,7 +4,7 @@ import pytest
 
 from bench.faults import stop_database
 from bench.mysql_site import MySQLSite
-from bench.paced import Pacing
+from bench.paced import Pacing, steadily
 from bench.requests import feedback, recommendations
 from bench.servers import running_service
 from tests.faults.asking import ask, stored_keys, wait_until
@@ -25,8 +25,8 @@ def test_a_database_that_crashes_and_comes_back_under_load_fails_nothing_and_los
     small_site: MySQLSite,
 ):
     with running_service(small_site.home, None, small_site.settings) as server:
-        asked = Pacing(server.port, recommendations(small_site, 1), 100.0, 4)
-        given = Pacing(server.port, feedback(small_site, "crash", 2), 100.0, 4)
+        asked = Pacing(server.port, recommendations(small_site, 1), steadily(100.0), 4)
+        given = Pacing(server.port, feedback(small_site, "crash", 2), steadily(100.0), 4)
         with asked, given:
             asked.run_for(1.0)
             small_site.server.kill()

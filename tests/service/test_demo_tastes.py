@@ -1,7 +1,7 @@
 from datetime import UTC, datetime
 
 from service.demo_site import generate_demo_site
-from service.demo_site.tastes import store_tastes
+from service.importing.tastes import store_tastes
 from service.storage.database import Database
 from service.storage.queries.people import read_listening, read_preferences
 

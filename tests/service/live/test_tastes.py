@@ -9,7 +9,7 @@ from core.recommender import Ranking
 from service.live.intake import Intake
 from service.live.state import LiveState
 from service.live.stated import StatedTastes
-from service.live.statements import Statement, as_taste, of_preferences, of_signal
+from service.live.statements import Stated, as_taste, of_preferences, of_signal
 from service.live.tastes_follower import TastesFollower
 from service.recommending.arms import ARMS, asker_for
 from service.storage.database import Database
@@ -31,12 +31,12 @@ def state() -> LiveState:
     return live_state(a_model({"bob": ["trad session", "folk night"]}), EVENTS)
 
 
-def ask(state: LiveState, user: str | None, *statements: Statement) -> Ranking:
+def ask(state: LiveState, user: str | None, *statements: Stated) -> Ranking:
     asker = asker_for(state, "content_based", user, state.profile(user), statements)
     return ARMS["content_based"](state, asker, state.catalogue.candidates(None, NOW), 4)
 
 
-def personal(state: LiveState, user: str | None, *statements: Statement) -> list[str]:
+def personal(state: LiveState, user: str | None, *statements: Stated) -> list[str]:
     ranking = ask(state, user, *statements)
     return [state.event_ids[event] for event in ranking.events[: ranking.n_personal]]
 
