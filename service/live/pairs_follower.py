@@ -99,9 +99,13 @@ class PairsFollower:
                 rows = await pairs_in_bucket(self._database, table, bucket)
                 times = {(user_id, event_id): at for user_id, event_id, at in rows}
                 difference = known.replace(bucket, times.keys(), fingerprints.get(bucket))
-                for pair in sorted(difference.added):
-                    done_at = at if times[pair] == UNKNOWN_TIME else times[pair]
-                    self._intake.apply(*pair, table.action, done_at)
+                missed = [
+                    (*pair, at if times[pair] == UNKNOWN_TIME else times[pair])
+                    for pair in sorted(difference.added)
+                ]
+                for user_id, event_id, done_at in missed:
+                    self._intake.apply(user_id, event_id, table.action, done_at)
+                await self._last_known.add_changes([(table.name, *row) for row in missed])
                 if difference.removed:
                     await self._take_back(table, sorted(difference.removed), at)
 

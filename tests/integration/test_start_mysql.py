@@ -60,6 +60,18 @@ async def test_without_the_database_it_starts_from_the_snapshot_and_says_so(
         assert "9" not in await service.recommend(4)
 
 
+async def test_a_save_that_only_a_scan_finds_is_in_the_snapshot_too(
+    home: Path, site_db: DatabaseSettings, away: DatabaseSettings, site: Site
+):
+    async with running(home, site_db) as service:
+        await eventually(lambda: _serves_from(service, "database"))
+        await site.save(4, 12, now() - 3_600)  # long before where new rows are looked for
+        await eventually(lambda: _lacks(service.recommend(4), "12"))
+
+    async with running(home, away) as service:
+        assert "12" not in await service.recommend(4)
+
+
 async def test_it_starts_from_the_snapshot_while_the_database_hangs_and_recovers_without_a_restart(
     home: Path, site_db: DatabaseSettings, mistreated_server: MariaDBServer, site: Site
 ):
