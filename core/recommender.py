@@ -156,10 +156,7 @@ class Recommender:
         `events` int32, ascending, are those that `open_events` marks.
         """
         out, band = self._answer(n), band_of(profile.events.size)
-        n_pool, *walked = self._pool_neighbours(
-            *(profile, self.live.site, self.live.settings.half_powers, open_events),
-            *(self._room(), self._neighbours, self._pool),
-        )
+        n_pool, *walked = self._walk(profile, open_events)
         pooled = self._pooled(n_pool, content, taste, events, profile.excluded)
         n_personal, share = self._blended(
             *(profile, self.live.site, tuple(walked), self._factors.factors, self._factors.activity, pooled),
@@ -174,10 +171,7 @@ class Recommender:
         self, profile: Profile, open_events: NDArray[np.uint8]
     ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
         """What there is to blend but for content: events int32[m], and their scores float64[components, m]."""
-        n_pool, *_ = self._pool_neighbours(
-            *(profile, self.live.site, self.live.settings.half_powers, open_events),
-            *(self._room(), self._neighbours, self._pool),
-        )
+        n_pool, *_ = self._walk(profile, open_events)
         events, votes = self._pool.events[:n_pool].copy(), self._pool.scores[:n_pool]
         pooled = (events, votes, _NO_SCORES)
         scores: NDArray[np.float64] = components(
@@ -185,6 +179,15 @@ class Recommender:
             *(self._popularity, self.live.event_masses),
         )
         return events, scores
+
+    def _walk(
+        self, profile: Profile, open_events: NDArray[np.uint8]
+    ) -> tuple[int, int, float, NDArray[np.int32]]:
+        """Fill the pool with what the neighbourhood likes most; returns what `pool_neighbours` does."""
+        return self._pool_neighbours(
+            *(profile, self.live.site, self.live.settings.half_powers, open_events),
+            *(self._room(), self._neighbours, self._pool),
+        )
 
     def _pooled(
         self,

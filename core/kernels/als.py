@@ -14,8 +14,7 @@ import numpy as np
 
 from core.kernels.heap import index_of, keep_best, key_of, push_bounded, score_of, sort_best_first, sort_keys
 from core.kernels.jit import inlined, kernel
-from core.kernels.reasons import name_greatest
-from core.reasons import Part
+from core.kernels.reasons import all_collaborative, name_greatest, write_ranked
 
 #: Of longer profiles this many events count, those of greatest confidence: the work grows with the third power.
 MOST_FOLDED = 100
@@ -120,8 +119,11 @@ def fold_in(profile, factors, activity):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def vector_of(profile, factors, positions, weights):  # type: ignore[no-untyped-def]
-    """The person's vector: (int16[factors], the worth of one step of it float64)."""
+def vector_of(profile, factors, positions, weights, greatest_whole, whole):  # type: ignore[no-untyped-def]
+    """Write the person's vector to `whole` [factors], whose greatest component becomes `greatest_whole`.
+
+    The type of `whole` is that of the components. Returns the worth of one step of it, float64.
+    """
     n_factors = factors.values.shape[1]
     vector = np.zeros(n_factors, np.float64)
     for place in range(positions.size):
@@ -132,11 +134,10 @@ def vector_of(profile, factors, positions, weights):  # type: ignore[no-untyped-
     greatest = 0.0
     for factor in range(n_factors):
         greatest = max(greatest, abs(vector[factor]))
-    step = greatest / _SIXTEEN_BITS
-    whole = np.zeros(n_factors, np.int16)
+    step = greatest / greatest_whole
     for factor in range(n_factors):
-        whole[factor] = np.int16(np.rint(vector[factor] / step)) if step > 0.0 else np.int16(0)
-    return whole, step
+        whole[factor] = np.int32(np.rint(vector[factor] / step)) if step > 0.0 else np.int32(0)
+    return step
 
 
 @inlined
@@ -201,7 +202,8 @@ def recommend_by_factors(profile, events, factors, activity, space, answer):  # 
     positions, weights = fold_in(profile, factors, activity)
     if positions.size == 0:
         return 0
-    vector, step = vector_of(profile, factors, positions, weights)
+    vector = np.empty(factors.values.shape[1], np.int16)
+    step = vector_of(profile, factors, positions, weights, _SIXTEEN_BITS, vector)
     capacity, keys = answer.events.size, space.keys
     found = keep_best_by_vector(events, factors, vector, step, profile.excluded, space, capacity)
     shares = np.zeros(profile.events.size, np.float64)
@@ -213,15 +215,12 @@ def recommend_by_factors(profile, events, factors, activity, space, answer):  # 
         keys[size] = key_of(np.float32(score), event)
         size += np.float32(score) > 0.0
     sort_keys(keys, size)
+    write_ranked(keys, size, answer)
     for rank in range(size):
-        event = index_of(keys[rank])
-        answer.scores[rank] = np.float32(np.float64(score_of(keys[rank])) / greatest)
-        answer.events[rank] = event
+        answer.scores[rank] = np.float32(np.float64(answer.scores[rank]) / greatest)
         answer.supporters[rank] = 0
-        answer.parts[rank] = 0.0
-        answer.parts[rank, Part.COLLABORATIVE] = answer.scores[rank]
-        answer.subjects[rank] = -1
         shares[:] = 0.0
-        add_shares(profile, factors, positions, weights, event, 1.0 / greatest, shares)
+        add_shares(profile, factors, positions, weights, answer.events[rank], 1.0 / greatest, shares)
         name_greatest(shares, rank, answer)
+    all_collaborative(size, answer)
     return size

@@ -3,11 +3,11 @@
 import numpy as np
 
 from core.hybrid import COMPONENTS, Component
-from core.kernels.als import add_shares, fold_in
-from core.kernels.heap import index_of, key_of, push_bounded, score_of, sort_best_first
+from core.kernels.als import add_shares, fold_in, vector_of
+from core.kernels.heap import key_of, push_bounded, sort_best_first
 from core.kernels.jit import inlined, kernel
 from core.kernels.neighbourhood import factors_of, rank, shares_of
-from core.kernels.reasons import name_greatest
+from core.kernels.reasons import name_greatest, write_ranked
 from core.reasons import Part
 
 #: The greatest component of a person's vector in whole numbers: products with bytes fit into 64 bits by far.
@@ -27,19 +27,8 @@ def pool_neighbours(profile, site, half_powers, open_events, space, neighbours, 
 def add_factor_scores(profile, factors, positions, weights, events, scores):  # type: ignore[no-untyped-def]
     """Write to scores float64[m] what the factors say of each event, 0 where that is against it."""
     n_factors = factors.values.shape[1]
-    vector = np.zeros(n_factors, np.float64)
-    for place in range(positions.size):
-        event = np.uint32(profile.events[positions[place]])
-        amount = weights[place] * np.float64(factors.steps[event])
-        for factor in range(n_factors):
-            vector[factor] += amount * np.float64(factors.values[event, factor])
-    greatest = 0.0
-    for factor in range(n_factors):
-        greatest = max(greatest, abs(vector[factor]))
-    step = greatest / _THIRTY_BITS
-    whole = np.zeros(n_factors, np.int32)
-    for factor in range(n_factors):
-        whole[factor] = np.int32(np.rint(vector[factor] / step)) if step > 0.0 else np.int32(0)
+    whole = np.empty(n_factors, np.int32)
+    step = vector_of(profile, factors, positions, weights, _THIRTY_BITS, whole)
     for place in range(events.size):
         event = np.uint32(events[place])
         if event < factors.steps.size:
@@ -140,12 +129,9 @@ def blend(  # type: ignore[no-untyped-def]
     )
     units = units_of_components(scores, weights)
     n_answers = keep_best_blended(scores, units, events, space, answer.events.size)
+    write_ranked(space.keys, n_answers, answer)
     for rank_ in range(n_answers):
-        event = index_of(space.keys[rank_])
-        place = space.touched_events[event]
-        answer.scores[rank_] = score_of(space.keys[rank_])
-        answer.events[rank_] = event
-        answer.parts[rank_] = 0.0
+        place = space.touched_events[answer.events[rank_]]
         answer.parts[rank_, Part.COLLABORATIVE] = (
             units[Component.NEIGHBOURS] * scores[Component.NEIGHBOURS, place]
             + units[Component.FACTORS] * scores[Component.FACTORS, place]
@@ -153,7 +139,6 @@ def blend(  # type: ignore[no-untyped-def]
         answer.parts[rank_, Part.POPULARITY] = (
             units[Component.POPULARITY] * scores[Component.POPULARITY, place]
         )
-        answer.subjects[rank_] = -1
     if n_answers == 0:
         return 0, units[Component.CONTENT]
     of_votes = shares_of(

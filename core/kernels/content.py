@@ -11,8 +11,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.kernels.heap import index_of, key_of, push_bounded, score_of, sort_best_first
+from core.kernels.heap import key_of, push_bounded, score_of, sort_best_first
 from core.kernels.jit import inlined, kernel
+from core.kernels.reasons import without_reasons, write_ranked
 
 #: How many kinds of features there are, and the first of those of which an event has at most one and nearly all have
 #: one: where and when it is and what it costs. They are kept by event, the others by feature.
@@ -276,15 +277,8 @@ def rank_by_content(taste, content, events, excluded, space, answer):  # type: i
         space.is_excluded[excluded[position]] = 0
     clear_scores(taste, content, space)
     sort_best_first(space.keys, size)
-    for rank in range(size):
-        answer.scores[rank] = score_of(space.keys[rank])
-        answer.events[rank] = index_of(space.keys[rank])
-        answer.supporters[rank] = 0
-        answer.contributors[rank] = 0
-        answer.reasons[rank] = -1
-        answer.contributions[rank] = 0.0
-        answer.parts[rank] = 0.0
-        answer.subjects[rank] = -1
+    write_ranked(space.keys, size, answer)
+    without_reasons(size, answer)
     split_by_content(taste, content, space, answer, size, np.float32(1.0))
     return size
 

@@ -14,12 +14,11 @@ is shared among the events of the profile in proportion to what each adds to tha
 
 import numpy as np
 
-from core.kernels.heap import index_of, keep_best, key_of, score_of
+from core.kernels.heap import keep_best, key_of
 from core.kernels.jit import inlined, kernel
 from core.kernels.live import Profile, spread
+from core.kernels.reasons import all_collaborative, name_greatest, write_ranked
 from core.kernels.votes import cast_votes, clear_votes, find_best, find_votes
-from core.kernels.workspace import REASONS
-from core.reasons import Part
 
 _AT_A_TIME = 8
 
@@ -83,13 +82,8 @@ def rank_events(scale, event_scales, open_events, excluded, space, answer):  # t
         space.event_sums[excluded[position]] = 0.0
     size = find_best(scale, event_scales, open_events, space, answer.events.size)
     clear_votes(space)
-    keys = space.keys
-    for rank in range(size):
-        answer.scores[rank] = score_of(keys[rank])
-        answer.events[rank] = index_of(keys[rank])
-        answer.parts[rank] = 0.0
-        answer.parts[rank, Part.COLLABORATIVE] = answer.scores[rank]
-        answer.subjects[rank] = -1
+    write_ranked(space.keys, size, answer)
+    all_collaborative(size, answer)
     return size
 
 
@@ -126,24 +120,12 @@ def _add_part(part, votes, slot, shares, row):  # type: ignore[no-untyped-def]
 @inlined
 def name_reasons(shares, n_answers, scale, event_scales, answer):  # type: ignore[no-untyped-def]
     """Write the greatest contributions to each ranked event, in order, and how many events contribute."""
-    reasons, contributions = answer.reasons, answer.contributions
-    reasons[:n_answers] = -1
-    contributions[:n_answers] = 0.0
+    of_event = np.empty(shares.shape[0], np.float32)
     for rank in range(n_answers):
         factor = event_scales[answer.events[rank]] * scale
-        contributors = 0
-        for position in range(shares.shape[0]):
-            share = shares[position, rank] * factor
-            contributors += share > 0.0
-            if share > contributions[rank, REASONS - 1]:
-                place = REASONS - 1
-                while place > 0 and share > contributions[rank, place - 1]:
-                    reasons[rank, place] = reasons[rank, place - 1]
-                    contributions[rank, place] = contributions[rank, place - 1]
-                    place -= 1
-                reasons[rank, place] = position
-                contributions[rank, place] = share
-        answer.contributors[rank] = contributors
+        for position in range(of_event.size):
+            of_event[position] = shares[position, rank] * factor
+        name_greatest(of_event, rank, answer)
 
 
 @inlined

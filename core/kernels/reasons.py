@@ -1,9 +1,38 @@
-"""Naming what adds most to a score."""
+"""Writing a ranking to an answer, and naming what adds most to a score."""
 
 import numpy as np
 
+from core.kernels.heap import index_of, score_of
 from core.kernels.jit import inlined
 from core.kernels.workspace import REASONS
+from core.reasons import Part
+
+
+@inlined
+def write_ranked(keys, size, answer):  # type: ignore[no-untyped-def]
+    """Write the events and scores of `size` keys, best first, to an answer; no part of a score is named yet."""
+    for rank in range(size):
+        answer.scores[rank] = score_of(keys[rank])
+        answer.events[rank] = index_of(keys[rank])
+        answer.parts[rank] = 0.0
+        answer.subjects[rank] = -1
+
+
+@inlined
+def all_collaborative(size, answer):  # type: ignore[no-untyped-def]
+    """Make the collaborative part the whole of the first `size` scores."""
+    for rank in range(size):
+        answer.parts[rank, Part.COLLABORATIVE] = answer.scores[rank]
+
+
+@inlined
+def without_reasons(size, answer):  # type: ignore[no-untyped-def]
+    """Say of the first `size` events that no neighbour and no event of a profile stands behind them."""
+    for rank in range(size):
+        answer.supporters[rank] = 0
+        answer.contributors[rank] = 0
+        answer.reasons[rank] = -1
+        answer.contributions[rank] = 0.0
 
 
 @inlined

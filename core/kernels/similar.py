@@ -8,10 +8,10 @@ postings that is a sample, which scales all cosines of e alike, so that their or
 
 import numpy as np
 
-from core.kernels.heap import index_of, key_of, push_bounded, score_of, sort_best_first
+from core.kernels.heap import key_of, push_bounded, sort_best_first
 from core.kernels.jit import inlined, kernel
 from core.kernels.live import read_row, spread
-from core.reasons import Part
+from core.kernels.reasons import all_collaborative, without_reasons, write_ranked
 
 
 @kernel
@@ -59,14 +59,7 @@ def rank_similar(event, site, event_squares, open_events, excluded, space, answe
     touched = spread(site.liked, users, weights, n_users, space.event_sums, space.touched_events)
     space.event_sums[event] = 0.0
     size = _rank_cosines(touched, np.sqrt(squares), event_squares, open_events, excluded, space, answer)
-    for rank in range(size):
-        answer.scores[rank] = score_of(space.keys[rank])
-        answer.events[rank] = index_of(space.keys[rank])
-        answer.supporters[rank] = 0
-        answer.contributors[rank] = 0
-        answer.reasons[rank] = -1
-        answer.contributions[rank] = 0.0
-        answer.parts[rank] = 0.0
-        answer.parts[rank, Part.COLLABORATIVE] = answer.scores[rank]
-        answer.subjects[rank] = -1
+    write_ranked(space.keys, size, answer)
+    all_collaborative(size, answer)
+    without_reasons(size, answer)
     return size
