@@ -32,12 +32,12 @@ from bench.calibration import (
 from bench.servers import service_environment
 from core.model import Model
 from service.database import open_configured_database
+from service.live.standalone import load_state
 from service.live.state import LiveState
 from service.models import ModelRegistry
 from service.recommending.asking import Question, answer_question
 from service.recommending.encoding import Encoder
 from service.settings import Settings
-from service.storage.queries.events import stream_events
 from training.ranking import ARMS as RANKINGS
 
 #: People of a round.
@@ -50,23 +50,18 @@ _PLAIN_K = 200
 def main() -> int:
     """Measure one start."""
     home, rounds = Path(sys.argv[1]), int(sys.argv[2])
-    print(json.dumps(measure(asyncio.run(load_state(home)), rounds)))
+    print(json.dumps(measure(asyncio.run(state_of(home)), rounds)))
     return 0
 
 
-async def load_state(home: Path) -> LiveState:
+async def state_of(home: Path) -> LiveState:
     """The published model of a home with its events, as the service has it."""
     settings = Settings.from_environment(service_environment(home, os.environ))
-    model, _ = ModelRegistry(settings.models_directory).load()
-    state = LiveState(model)
     database = await open_configured_database(settings)
     try:
-        async for batch in stream_events(database):
-            state.put_events(batch.events)
+        return await load_state(ModelRegistry(settings.models_directory), database, time.time)
     finally:
         await database.close()
-    state.settle_events()
-    return state
 
 
 def measure(state: LiveState, rounds: int) -> dict[str, Any]:

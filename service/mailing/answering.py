@@ -1,4 +1,4 @@
-"""The live state without a server: a published model, brought up to date from the database, asked for many people."""
+"""Asking for many people, one after the other."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from time import perf_counter
@@ -6,25 +6,9 @@ from typing import Any
 
 import orjson
 
-from service.live.follower import Follower
-from service.live.last_known import LastKnown
 from service.live.state import LiveState
-from service.models import ModelRegistry
 from service.recommending.asking import Question, answer_question
 from service.recommending.encoding import Encoder
-from service.storage.database import Database
-
-
-async def load_state(registry: ModelRegistry, database: Database, clock: Callable[[], float]) -> LiveState:
-    """The published model with everything that happened since, as far as the database has it.
-
-    Raises NoModelError, BundleError, StorageError.
-    """
-    model, facts = registry.load(registry.current())
-    state = LiveState(model)
-    follower = Follower(state, facts, database, None, LastKnown(None), clock, removals_seconds=0.0)
-    await follower.follow_site()
-    return state
 
 
 def answers(

@@ -61,7 +61,8 @@ async def _write(
     from core.bundle import BundleError
     from service.database import open_configured_database
     from service.errors import BadRequestError
-    from service.mailing.answering import answers, load_state
+    from service.live.standalone import load_state
+    from service.mailing.answering import answers
     from service.mailing.files import read_users, writing
     from service.models import ModelRegistry, NoModelError
     from service.recommending.asking import Question, variant_named
