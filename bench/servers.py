@@ -18,6 +18,7 @@ from typing import NamedTuple
 import psutil  # type: ignore[import-untyped]
 
 from bench.load import HOST
+from bench.memory import high_water_mb
 from service.settings import Settings
 
 #: Compiling all kernels on a slow and busy core takes most of this.
@@ -104,7 +105,7 @@ def memory_mb(process: psutil.Process) -> dict[str, float]:
         "resident_mb": resident,
         "own_mb": own,
         "mapped_mb": resident - own,
-        "peak_mb": _sizes_mb(place / "status")["VmHWM"],
+        "peak_mb": high_water_mb(process.pid),
     }
 
 

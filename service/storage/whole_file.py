@@ -6,17 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-def replace_file(path: Path, text: str) -> None:
-    """Make `text` the content of a file, durably; OSError when the disk fails, and the old content stays then."""
-    fresh = path.with_name(f".{path.name}-{os.getpid()}")
-    with fresh.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
-    sync_directory(path.parent)
-
-
 @contextmanager
 def appearing(path: Path) -> Iterator[Path]:
     """A name beside `path` to write a large file under; it takes its place, durably, when all went well.
@@ -32,6 +21,12 @@ def appearing(path: Path) -> Iterator[Path]:
         sync_directory(path.absolute().parent)
     finally:
         fresh.unlink(missing_ok=True)
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Make `text` the content of a file, durably; OSError when the disk fails, and the old content stays then."""
+    with appearing(path) as fresh:
+        fresh.write_text(text, encoding="utf-8")
 
 
 def sync_directory(directory: Path) -> None:
