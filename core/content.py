@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,12 +91,6 @@ class ContentSettings:
     def kind_weights(self) -> NDArray[np.float32]:
         """float32[KINDS] by `Kind`."""
         return np.array([getattr(self, kind.name.lower()) for kind in Kind], np.float32)
-
-    def with_kind_weights(self, weights: Sequence[float]) -> "ContentSettings":
-        """The same with other weights of the kinds, by `Kind`."""
-        values: Mapping[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
-        named = {kind.name.lower(): float(weight) for kind, weight in zip(Kind, weights, strict=True)}
-        return ContentSettings(**{**values, **named})
 
 
 def idf_of(counts: NDArray[np.int32], n_events: int) -> NDArray[np.float32]:

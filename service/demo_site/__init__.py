@@ -22,7 +22,7 @@ from service.demo_site.programme import EventRow, make_artists, make_programme, 
 from service.demo_site.tastes import make_tastes
 from service.importing.tastes import TasteRow
 
-__all__ = ["DemoSite", "EventRow", "InteractionRow", "generate_demo_site", "write_demo_site"]
+__all__ = ["DemoSite", "EventRow", "InteractionRow", "generate_demo_site", "write_files"]
 
 SEED = 2_004
 
@@ -55,16 +55,11 @@ def generate_demo_site(now: datetime, seed: int = SEED) -> DemoSite:
     )
 
 
-def write_demo_site(directory: Path, now: datetime, seed: int = SEED) -> tuple[Path, Path]:
-    """Write the site of `generate_demo_site` as interactions.csv and events.csv, ready to be imported.
+def write_files(directory: Path, site: DemoSite) -> tuple[Path, Path]:
+    """Write a site as interactions.csv and events.csv, ready to be imported.
 
     Makes ``directory`` when it is missing. Returns the two paths, interactions first.
     """
-    return write_files(directory, generate_demo_site(now, seed))
-
-
-def write_files(directory: Path, site: DemoSite) -> tuple[Path, Path]:
-    """The same for a site that is drawn already."""
     directory.mkdir(parents=True, exist_ok=True)
     interactions, events = directory / "interactions.csv", directory / "events.csv"
     _write(interactions, InteractionRow._fields, site.interactions)

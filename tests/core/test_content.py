@@ -209,7 +209,7 @@ def test_settings_that_make_no_sense_are_refused_by_name(values: dict[str, float
 
 def test_settings_in_which_nothing_counts_are_refused():
     with pytest.raises(ValueError, match="no kind"):
-        ContentSettings().with_kind_weights([0.0] * len(Kind))
+        ContentSettings(**{kind.name.lower(): 0.0 for kind in Kind})
 
 
 def test_events_that_are_not_marked_need_not_be_listed():

@@ -38,8 +38,9 @@ def files(tmp_path_factory) -> Path:
     """The folder that another process wrote, with other hashes of strings than this one."""
     folder = tmp_path_factory.mktemp("demo") / "new" / "folder"
     script = (
-        "import datetime, pathlib, sys; from service.demo_site import write_demo_site;"
-        "print(*write_demo_site(pathlib.Path(sys.argv[1]), datetime.datetime.fromisoformat(sys.argv[2])))"
+        "import datetime, pathlib, sys; from service.demo_site import *;"
+        "site = generate_demo_site(datetime.datetime.fromisoformat(sys.argv[2]));"
+        "print(*write_files(pathlib.Path(sys.argv[1]), site))"
     )
     done = subprocess.run(
         [sys.executable, "-c", script, str(folder), NOW.isoformat()],

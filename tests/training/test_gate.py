@@ -1,6 +1,5 @@
 """What is published and what is not: every refusal through a whole training."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import numpy as np
@@ -11,13 +10,9 @@ from core.collaborative import CollaborativeSettings
 from core.model import ModelSettings
 from service.models import ModelRegistry
 from service.refusals import read_refusals
-from service.storage.database import Database, DatabaseSettings
+from service.storage.database import Database
 from service.storage.dialect import Statement
-from service.storage.migrate import migrate
-from service.storage.opening import open_database
-from service.storage.queries.recording import insert_feedback
 from tests.sites import NOW
-from tests.training.planted import planted_feedback
 from training import gate, measuring, pipeline
 from training.pipeline import TrainingRefusedError, TrainingReport, train
 from training.ranking import ARMS
@@ -26,16 +21,6 @@ AT = datetime.fromtimestamp(NOW, UTC)
 GOOD = ModelSettings()
 #: One neighbour each, who is liked for being active, sees far less than a hundred.
 BAD = ModelSettings(collaborative=CollaborativeSettings(neighbours=1, activity=0.0, popularity_discount=1.0))
-
-
-@pytest.fixture
-async def database(file_settings: DatabaseSettings) -> AsyncIterator[Database]:
-    """The planted site's interactions."""
-    database = await open_database(file_settings)
-    await migrate(database)
-    await insert_feedback(database, planted_feedback())
-    yield database
-    await database.close()
 
 
 @pytest.fixture

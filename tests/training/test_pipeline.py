@@ -1,4 +1,3 @@
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -6,28 +5,18 @@ import pytest
 
 from core.model import ModelSettings
 from service.models import ModelRegistry
-from service.storage.database import Database, DatabaseSettings
+from service.storage.database import Database
 from service.storage.migrate import migrate
 from service.storage.opening import open_database
 from service.storage.queries.recording import Feedback, insert_feedback
 from tests.sites import NOW
-from tests.training.planted import planted_feedback, planted_rows
+from tests.training.planted import planted_rows
 from training import pipeline
 from training.pipeline import TrainingRefusedError, train
 from training.ranking import ARMS
 
 AT = datetime.fromtimestamp(NOW, UTC)
 VERSION = "20270115T080000Z"
-
-
-@pytest.fixture
-async def database(file_settings: DatabaseSettings) -> AsyncIterator[Database]:
-    """The planted site's interactions."""
-    database = await open_database(file_settings)
-    await migrate(database)
-    await insert_feedback(database, planted_feedback())
-    yield database
-    await database.close()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ They add up: the moments of everyone are the sum of the moments of any parts (Ch
 Computing the Sample Variance", 1983), without the cancellation that sums of squares suffer.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,12 +35,6 @@ class Moments:
         means = table.mean(axis=0)
         deviations = table - means
         return cls(len(table), means, deviations.T @ deviations)
-
-    @classmethod
-    def from_sums(cls, n: int, sums: Sequence[float], products: ArrayLike) -> "Moments":
-        """From the sums of k figures and of their k × k products over n people."""
-        totals = np.asarray(sums, np.float64)
-        return cls(n, totals / n, np.asarray(products, np.float64) - np.outer(totals, totals) / n)
 
     def __add__(self, other: "Moments") -> "Moments":
         n = self.n + other.n

@@ -1,9 +1,9 @@
 """Invented people whose true metrics are known, many experiments at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from service.experiments.statistics.metrics import Metric
 from service.experiments.statistics.moments import Moments
@@ -13,6 +13,12 @@ BEFORE = 2
 PROPORTION = Metric("y", "proportion", 0, None, more_is_better=True)
 MEAN = Metric("y", "mean", 0, None, more_is_better=True)
 RATIO = Metric("y", "ratio", 0, 1, more_is_better=True)
+
+
+def moments_from_sums(n: int, sums: Sequence[float], products: ArrayLike) -> Moments:
+    """From the sums of k figures and of their k × k products over n people, as other engines take them."""
+    totals = np.asarray(sums, np.float64)
+    return Moments(n, totals / n, np.asarray(products, np.float64) - np.outer(totals, totals) / n)
 
 
 def draw(

@@ -15,7 +15,14 @@ from service.experiments.statistics.holm import holm
 from service.experiments.statistics.metrics import COLUMNS, METRICS
 from service.experiments.statistics.mismatch import Spread, mismatch_p_value
 from service.experiments.statistics.moments import Moments
-from tests.service.experiments.statistics.populations import BEFORE, MEAN, PROPORTION, RATIO, experiments
+from tests.service.experiments.statistics.populations import (
+    BEFORE,
+    MEAN,
+    PROPORTION,
+    RATIO,
+    experiments,
+    moments_from_sums,
+)
 
 TABLES = arrays(
     np.float64, st.tuples(st.integers(0, 30), st.just(3)), elements=st.floats(-1e3, 1e3, width=32)
@@ -48,7 +55,7 @@ def test_a_small_spread_far_from_zero_does_not_cancel():
 
 def test_sums_of_squares_come_to_the_same():
     table = np.random.default_rng(1).normal(size=(50, 3))
-    same(Moments.from_sums(50, table.sum(axis=0).tolist(), table.T @ table), Moments.of(table))
+    same(moments_from_sums(50, table.sum(axis=0).tolist(), table.T @ table), Moments.of(table))
 
 
 @given(P_VALUES, st.integers(0, 20))
