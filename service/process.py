@@ -12,11 +12,11 @@ def prepare_environment(environment: MutableMapping[str, str], craic_home: Path)
 
     What is set already stays: an image may bring its own cache of kernels.
     """
-    environment.setdefault("NUMBA_CACHE_DIR", str(craic_home / "cache" / f"kernels-{_kernels_digest()}"))
+    environment.setdefault("NUMBA_CACHE_DIR", str(craic_home / "cache" / f"kernels-{kernels_digest()}"))
     environment.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
-def _kernels_digest() -> str:
+def kernels_digest() -> str:
     """Tells one version of the kernels from another.
 
     numba compiles a kernel anew when its own file has changed, but not when that of a function merged into it has.

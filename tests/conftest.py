@@ -7,7 +7,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from service.process import prepare_this_process
 
@@ -19,9 +19,16 @@ from service.storage.opening import open_database  # noqa: E402
 from tests.servers import MariaDBServer, MySQLServer, has_mysql, missing_program  # noqa: E402
 from tests.site import Site  # noqa: E402
 
+#: What tests/*/install unpacked, with tests of its own in it.
+collect_ignore = ["arm/root", "mysql/root"]
+
 # The first call of a kernel compiles it, which says nothing about the example that happened to make it.
 settings.register_profile("compiled", deadline=None)
 settings.load_profile("compiled")
+# Chosen with --hypothesis-profile where an emulated processor makes everything slow (tests/arm).
+settings.register_profile(
+    "emulated", deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow]
+)
 
 _RECORD = "ml_schema_migrations"
 _SITE_TABLES = Path(__file__).with_name("site_tables.sql").read_text("utf-8")

@@ -87,12 +87,15 @@ def cast_votes(rows, neighbours, n_neighbours, space):  # type: ignore[no-untype
 
 @inlined
 def _best_of_block(block, scale, event_scales, open_events, sums):  # type: ignore[no-untyped-def]
-    """The greatest score of an open event of a block, as bits: those of floats ≥ 0 order as the floats do."""
+    """The greatest score of an open event of a block, as bits: those of floats ≥ 0 order as the floats do.
+
+    What is not open is masked out: a choice would make the loads depend on it, which Arm cannot do several at a time.
+    """
     start = np.uint64(block * _BLOCK)
     best = np.int32(0)
     for event in range(start, start + np.uint64(_BLOCK)):
         score = np.float32(sums[event] * event_scales[event] * scale)
-        bits = score.view(np.int32) if open_events[event] != 0 else np.int32(0)
+        bits = np.int32(score.view(np.int32) & np.int32(-np.int32(open_events[event] != 0)))
         best = bits if bits > best else best
     return best
 
