@@ -33,8 +33,7 @@ from core.live_site import LiveSite
 from core.model import Model
 from core.reasons import Part
 from core.recommender import Ranking, Recommender
-from core.sparse import Pairs, row_columns
-from training.ranking import rows_of
+from core.sparse import Pairs, row_columns, rows_of
 
 K = 20
 SEED = 0

@@ -30,11 +30,11 @@ from core.hybrid import default_blend
 from core.interactions import InteractionLog, Preferences
 from core.model import Model, ModelSettings
 from core.popularity import PopularitySettings, fit_popularity
-from core.sparse import Rows, entry_rows, no_pairs
+from core.sparse import Rows, entry_rows, no_pairs, rows_of
 from core.vocabulary import Vocabulary
 from training.als import fit_factors
 from training.blending import learn_blend
-from training.ranking import ARMS, rows_of
+from training.ranking import ARMS
 from training.tuning import Tuned, tune_for_blend, tune_neighbourhood
 
 K = 20

@@ -52,6 +52,16 @@ def row(rows: Rows, i: int) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
     return row_columns(rows, i), rows.weights[rows.indptr[i] : rows.indptr[i + 1]]
 
 
+def rows_of(matrix: Rows | Pairs, rows: NDArray[np.int32]) -> Pairs:
+    """Some rows in the order of `rows`, without weights; −1 stands for an empty one."""
+    is_known = rows >= 0
+    starts = np.where(is_known, matrix.indptr[rows], 0)
+    counts = np.where(is_known, matrix.indptr[rows + 1] - starts, 0)
+    indptr = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
+    positions = np.arange(indptr[-1]) + np.repeat(starts - indptr[:-1], counts)
+    return Pairs(indptr, matrix.indices[positions])
+
+
 def transpose(rows: Rows, n_columns: int) -> Rows:
     """The same entries by column: from the events of users to the postings of events.
 

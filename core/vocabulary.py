@@ -3,6 +3,7 @@
 import hashlib
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -94,7 +95,43 @@ class Vocabulary:
         return isinstance(id_, str) and self.index_of(id_) >= 0
 
     def __iter__(self) -> Iterator[str]:
-        return map(self.id_at, range(len(self)))
+        text = self._blob.tobytes()
+        if not text.isascii():
+            return map(self.id_at, range(len(self)))
+        decoded = text.decode(
+            "ascii"
+        )  # one character a byte, so that slices of it are the ids, in a fifth of the time
+        return (decoded[start:stop] for start, stop in pairwise(self._offsets))
+
+    def indices_in(self, other: "Vocabulary") -> NDArray[np.int32]:
+        """int32[n]: the index that each id has in another vocabulary, −1 where it has none."""
+        mine, theirs = self._arrays, other._arrays
+        found = np.full(len(self), -1, np.int32)
+        if not len(self) or not len(other):
+            return found
+        places = np.minimum(np.searchsorted(theirs["hashes"], mine["hashes"]), len(other) - 1)
+        is_alike = theirs["hashes"][places] == mine["hashes"]
+        found[mine["positions"][is_alike]] = theirs["positions"][places[is_alike]]
+        for index in self._otherwise(
+            other, found
+        ).tolist():  # that two ids have one hash is possible, no more
+            found[index] = other.index_of(self.id_at(index))
+        return found
+
+    def _otherwise(self, other: "Vocabulary", found: NDArray[np.int32]) -> NDArray[np.int64]:
+        """Whose id in another vocabulary at the index `found`, −1 for none, is not their own."""
+        known = np.flatnonzero(found >= 0)
+        starts, stops = self._arrays["offsets"][known], self._arrays["offsets"][known + 1]
+        others = other._arrays["offsets"][found[known]]
+        lengths = stops - starts
+        is_other = lengths != other._arrays["offsets"][found[known] + 1] - others
+        for place in range(int(lengths.max(initial=0))):
+            reached = np.flatnonzero(~is_other & (lengths > place))
+            is_other[reached] = (
+                self._arrays["blob"][starts[reached] + place]
+                != other._arrays["blob"][others[reached] + place]
+            )
+        return np.asarray(known[is_other])
 
 
 def _encode(id_: str) -> bytes:

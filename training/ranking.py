@@ -11,7 +11,7 @@ from core.kernels.live import Profile
 from core.live_site import LiveSite
 from core.model import Model
 from core.recommender import Ranking, Recommender
-from core.sparse import Pairs, Rows, row_columns
+from core.sparse import row_columns
 
 #: From a model, rows of it, the open events uint8[events] and n to rankings int32[rows, n], -1 padded.
 RankMany = Callable[[Model, NDArray[np.int32], NDArray[np.uint8], int], NDArray[np.int32]]
@@ -96,11 +96,3 @@ ARMS: Mapping[str, RankMany] = MappingProxyType(
         "hybrid": rank_hybrid,
     }
 )
-
-
-def rows_of(rows: Rows | Pairs, users: NDArray[np.int32]) -> Pairs:
-    """The rows of some users, in their order, without weights."""
-    counts = np.diff(rows.indptr)[users]
-    indptr = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
-    positions = np.arange(indptr[-1]) + np.repeat(rows.indptr[users] - indptr[:-1], counts)
-    return Pairs(indptr, rows.indices[positions])

@@ -18,10 +18,10 @@ from core.content import NO_CONTENT, NO_TASTE
 from core.evaluation import per_user
 from core.live_site import LiveSite
 from core.recommender import Recommender
-from core.sparse import Rows
+from core.sparse import Rows, rows_of
 from core.splits import holdout_per_user
 from training.als import fit_factors
-from training.ranking import rank_each, rows_of
+from training.ranking import rank_each
 
 HELD_OUT = 0.2
 MOST_USERS = 6_000

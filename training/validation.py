@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 
 from core.evaluation import Metrics
 from core.model import Model, ModelSettings
-from core.sparse import Pairs
+from core.sparse import Pairs, rows_of
 from core.splits import Split, split
 from service.memory import give_memory_back
 from training.fitting import fit_model
 from training.measuring import Difference, Intervals, Judged, differences, intervals, judge, metrics_of
-from training.ranking import rows_of
 from training.snapshot import Snapshot
 
 #: The share of the interactions that judges.

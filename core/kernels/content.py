@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.kernels.heap import key_of, push_bounded, score_of, sort_best_first
-from core.kernels.jit import inlined, kernel
+from core.kernels.jit import background_kernel, inlined, kernel
 from core.kernels.reasons import without_reasons, write_ranked
 
 #: How many kinds of features there are, and the first of those of which an event has at most one and nearly all have
@@ -75,7 +75,7 @@ def _value_alone(content, feature):  # type: ignore[no-untyped-def]
     return idf / np.sqrt(pivot * pivot + idf * idf)
 
 
-@kernel
+@background_kernel
 def count_events(features, n_features):  # type: ignore[no-untyped-def]
     """int32[features]: how many events have each feature."""
     counts = np.zeros(n_features, np.int32)
@@ -84,7 +84,7 @@ def count_events(features, n_features):  # type: ignore[no-untyped-def]
     return counts
 
 
-@kernel
+@background_kernel
 def replace_rows(indptr, features, changed, new_indptr, new_features, n_events):  # type: ignore[no-untyped-def]
     """The rows of `n_events` events with those of `changed` (int32, ascending) replaced by the new ones."""
     n_old = indptr.size - 1
@@ -106,7 +106,7 @@ def replace_rows(indptr, features, changed, new_indptr, new_features, n_events):
     return out_indptr, out[:at].copy()
 
 
-@kernel
+@background_kernel
 def fill_lists(content, is_listed):  # type: ignore[no-untyped-def]
     """Fill the circumstances and, for the events that `is_listed` marks, the lists of `content`, sized by their counts.
 
@@ -132,7 +132,7 @@ def fill_lists(content, is_listed):  # type: ignore[no-untyped-def]
                 following[feature] = place + 1
 
 
-@kernel
+@background_kernel
 def count_listed(indptr, features, kinds, is_listed):  # type: ignore[no-untyped-def]
     """int64[features + 1]: the bounds of the lists that `fill_lists` fills."""
     bounds = np.zeros(kinds.size + 1, np.int64)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.actions import Action
-from core.kernels.jit import kernel
+from core.kernels.jit import background_kernel, kernel
 
 _SAVE = int(Action.SAVE)
 _THUMBS_UP = int(Action.THUMBS_UP)
@@ -21,7 +21,7 @@ ACTED_ON = 1
 DISMISSED = 2
 
 
-@kernel
+@background_kernel
 def first_misplaced(indptr: NDArray[np.int64], indices: NDArray[np.int32], n_columns: int) -> int:
     """The first position that is out of range or does not ascend within its row, −1 when there is none."""
     for i in range(indptr.size - 1):

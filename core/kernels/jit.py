@@ -18,6 +18,10 @@ kernel: Callable[..., Any] = numba.njit(cache=True, error_model="numpy")
 #: Small pieces of a kernel: merged into their callers, since a call would count references to each array argument.
 inlined: Callable[..., Any] = numba.njit(cache=True, error_model="numpy", forceinline=True)
 
+#: Kernels that pass over a whole model or catalogue, in a thread beside the event loop: serial, and without the GIL,
+#: which a loop in need of it would otherwise wait for until they end.
+background_kernel: Callable[..., Any] = numba.njit(nogil=True, cache=True, error_model="numpy")
+
 #: Training and offline kernels: may use several threads. Never fork a process that has run one.
 parallel_kernel: Callable[..., Any] = numba.njit(nogil=True, cache=True, error_model="numpy", parallel=True)
 

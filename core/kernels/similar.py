@@ -9,12 +9,12 @@ postings that is a sample, which scales all cosines of e alike, so that their or
 import numpy as np
 
 from core.kernels.heap import key_of, push_bounded, sort_best_first
-from core.kernels.jit import inlined, kernel
+from core.kernels.jit import background_kernel, inlined, kernel
 from core.kernels.live import read_row, spread
 from core.kernels.reasons import all_collaborative, without_reasons, write_ranked
 
 
-@kernel
+@background_kernel
 def squares_of(indices, weights, n_columns):  # type: ignore[no-untyped-def]
     """int64[columns]: Σ weight² of each column, in 1/255²."""
     squares = np.zeros(n_columns, np.int64)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.live.event import Card
+from service.live.renumbering import renumbered
 
 #: The texts of a card, which lie one after the other.
 ID, TITLE, MEMBERS = 0, 1, 2
@@ -32,12 +33,23 @@ class CardIndex:
     def __init__(self, room: int) -> None:
         self._blob = np.empty(1 << 16, np.uint8)
         self._used = 0
+        self._is_shared = False  #: whether another index has the same block, which is only read then
         self._bounds: NDArray[np.int64] = np.zeros((room, _TEXTS + 1), np.int64)
 
     @property
     def cards(self) -> Cards:
         """The arrays; valid until the next change."""
         return Cards(self._blob, self._bounds)
+
+    def renumbered(self, places: NDArray[np.int32], room: int) -> "CardIndex":
+        """The same cards for events that are numbered otherwise (`service.live.renumbering`).
+
+        Both share the block of bytes: this one may add to it further on, the new one gets its own when it has to.
+        """
+        other = CardIndex(0)
+        other._blob, other._used, other._is_shared = self._blob, self._used, True
+        other._bounds = renumbered(self._bounds, places, room, 0)
+        return other
 
     def ensure_room(self, room: int) -> None:
         """Have room for at least as many events."""
@@ -54,7 +66,7 @@ class CardIndex:
         """Set the cards of some events, each event once."""
         texts = [text for card in cards for text in card]
         block = b"".join(texts)
-        if self._used + len(block) > self._blob.size:
+        if self._is_shared or self._used + len(block) > self._blob.size:
             self._make_room(len(block))
         self._blob[self._used : self._used + len(block)] = np.frombuffer(block, np.uint8)
         ends = self._used + np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts))).reshape(-1, _TEXTS)
@@ -67,6 +79,7 @@ class CardIndex:
         starts, ends = self._bounds[:, 0].copy(), self._bounds[:, -1].copy()
         in_use = int((ends - starts).sum())
         old, self._blob = self._blob, np.empty(max(self._blob.size, 2 * (in_use + extra)), np.uint8)
+        self._is_shared = False
         if 2 * in_use > self._used:
             self._blob[: self._used] = old[: self._used]
             return

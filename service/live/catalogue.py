@@ -10,10 +10,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from service.live.cards import CardIndex, Cards
+from service.live.cards import MEMBERS, CardIndex, Cards
 from service.live.cities import city_key
 from service.live.event import is_cancelled, make_card, unlisted_card
 from service.live.filters import NO_LIMITS, EventColumns, Limits, Near
+from service.live.renumbering import renumbered
 from service.storage.queries.events import EventRow
 
 NOWHERE = -1
@@ -62,6 +63,22 @@ class Catalogue:
         self._of_city: dict[int | None, Candidates] = {}  #: of all cities under None
         self._limited_candidates: OrderedDict[_Wanted, Candidates] = OrderedDict()
         self._orders: dict[str, NDArray[np.int32]] = {}
+
+    def renumbered(self, places: NDArray[np.int32], room: int) -> "Catalogue":
+        """The same for events that are numbered otherwise (`service.live.renumbering`), changed apart from this."""
+        other = Catalogue(0)
+        other._cards = self._cards.renumbered(places, room)
+        other._opens_until = renumbered(self._opens_until, places, room, _NEVER)
+        other._cities = renumbered(self._cities, places, room, NOWHERE)
+        other._city_numbers, other._spellings = dict(self._city_numbers), dict(self._spellings)
+        other._columns = self._columns.renumbered(places, room)
+        return other
+
+    @property
+    def is_described(self) -> NDArray[np.bool_]:
+        """bool[event room]: whether an event is, or ever was, in the table, cancelled or not."""
+        bounds = self.cards.bounds
+        return np.asarray(bounds[:, MEMBERS] < bounds[:, MEMBERS + 1])
 
     @property
     def cards(self) -> Cards:

@@ -11,12 +11,47 @@ from numpy.typing import NDArray
 
 from core.content import NO_CONTENT, Content, ContentSettings, Kind, index_content, replace_rows
 from core.matrices import Pairs
+from core.sparse import rows_of
 from service.live.event import json_text
 from service.live.features import feature_key, feature_label, features_of
 from service.live.labels import NO_LABELS, Labels, join_labels
+from service.live.renumbering import numbers_after
 from service.storage.queries.events import EventRow
 
 _OF_TITLES = (Kind.ARTIST, Kind.SERIES)
+
+
+class _Features:
+    """The features that events have or had, numbered as they come; none is ever taken away."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[str, int] = {}  #: by key
+        #: The same numbers by names as the site writes them, but for what is read out of titles: that hardly repeats.
+        self._spellings: dict[tuple[Kind, str], int] = {}
+        self._kinds = bytearray()
+        self._names: list[bytes] = []  #: the labels, encoded
+
+    def so_far(self) -> tuple[NDArray[np.uint8], list[bytes]]:
+        """Kinds and labels of as many as there are; others may come meanwhile."""
+        names = self._names[:]
+        return np.frombuffer(bytes(self._kinds), np.uint8)[: len(names)].copy(), names
+
+    def number(self, kind: Kind, name: str) -> int:
+        if kind in _OF_TITLES:
+            return self._number_by_key(kind, name)
+        number = self._spellings.get((kind, name))
+        if number is None:
+            number = self._spellings[kind, name] = self._number_by_key(kind, name)
+        return number
+
+    def _number_by_key(self, kind: Kind, name: str) -> int:
+        key = feature_key(kind, name)
+        number = self.numbers.get(key)
+        if number is None:
+            number = self.numbers[key] = len(self._names)
+            self._kinds.append(kind)
+            self._names.append(json_text(feature_label(kind, name)))
+        return number
 
 
 class ContentIndex:
@@ -29,22 +64,37 @@ class ContentIndex:
         self.content: Content = NO_CONTENT
         self.labels: Labels = NO_LABELS
         self._settings = settings
-        self._numbers: dict[str, int] = {}
-        #: The same numbers by names as the site writes them, but for what is read out of titles: that hardly repeats.
-        self._spellings: dict[tuple[Kind, str], int] = {}
-        self._kinds = bytearray()
-        self._names: list[bytes] = []  #: the labels, encoded
+        self._features = _Features()
+        self._places: NDArray[np.int32] | None = (
+            None  #: what the rows' numbers were, until they are renumbered
+        )
         self._rows = Pairs(np.zeros(1, np.int64), np.empty(0, np.int32))
         self._changed: dict[int, list[int]] = {}
 
     def number_of(self, key: str) -> int:
         """The feature of a `feature_key`, -1 for one that no event ever had."""
-        return self._numbers.get(key, -1)
+        return self._features.numbers.get(key, -1)
+
+    def take_over(self, other: "ContentIndex", places: NDArray[np.int32]) -> None:
+        """Begin with what another index has of events that are numbered otherwise (`service.live.renumbering`).
+
+        Both number features alike from then on. `build` comes next; it may run while the other goes on as before.
+        """
+        changed = dict(
+            other._changed
+        )  # first: a build in a thread that ends between the two is then done twice
+        self._features, self._rows, self._places = other._features, other._rows, places
+        self.labels = other.labels
+        room = max([int(places.max(initial=-1)), *changed]) + 1
+        numbers = numbers_after(places, room)
+        self._changed = {
+            int(numbers[event]): features for event, features in changed.items() if numbers[event] >= 0
+        }
 
     def put(self, indices: Sequence[int], events: Sequence[EventRow]) -> None:
         """Note what some events are like now."""
         for index, event in zip(indices, events, strict=True):
-            features = {self._number(kind, name) for kind, name in features_of(event)}
+            features = {self._features.number(kind, name) for kind, name in features_of(event)}
             self._changed[index] = sorted(features)
 
     def build(self, is_listed: NDArray[np.bool_]) -> None:
@@ -52,29 +102,15 @@ class ContentIndex:
 
         Some tens of milliseconds for 40,000 events, most of them in kernels that let other threads run.
         """
-        if not self._changed:
+        if not self._changed and self._places is None:
             return
-        n_events = max(self._rows.n_rows, max(self._changed) + 1)
-        rows = replace_rows(self._rows, self._changed, n_events)
-        kinds = np.frombuffer(self._kinds, np.uint8).copy()
-        labels = join_labels(self._names)
+        rows = self._rows
+        if self._places is not None:
+            rows = rows_of(rows, np.where(self._places < rows.n_rows, self._places, -1))
+        n_events = max([rows.n_rows, *(event + 1 for event in self._changed)])
+        rows = replace_rows(rows, self._changed, n_events)
+        kinds, names = self._features.so_far()
+        labels = self.labels if self.labels.bounds.size == len(names) + 1 else join_labels(names)
         content = index_content(rows, kinds, is_listed[:n_events].astype(np.uint8), self._settings)
-        self._rows, self._changed = rows, {}
+        self._rows, self._changed, self._places = rows, {}, None
         self.content, self.labels = content, labels
-
-    def _number(self, kind: Kind, name: str) -> int:
-        if kind in _OF_TITLES:
-            return self._number_by_key(kind, name)
-        number = self._spellings.get((kind, name))
-        if number is None:
-            number = self._spellings[kind, name] = self._number_by_key(kind, name)
-        return number
-
-    def _number_by_key(self, kind: Kind, name: str) -> int:
-        key = feature_key(kind, name)
-        number = self._numbers.get(key)
-        if number is None:
-            number = self._numbers[key] = len(self._names)
-            self._kinds.append(kind)
-            self._names.append(json_text(feature_label(kind, name)))
-        return number

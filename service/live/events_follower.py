@@ -51,6 +51,17 @@ class EventsFollower:
         await self._settle()
         self._seen = fingerprint
 
+    async def take_over(self, other: "EventsFollower") -> None:
+        """Go on from where another one is, whose state's events were taken over in the same moment.
+
+        From now on both states number features together, so that events come to this one bit by bit as well.
+        """
+        self._is_in_use = True
+        self._seen, self._look_again_at = other._seen, other._look_again_at
+        self._known, self._undated = set(other._known), set(other._undated)
+        await in_thread_to_the_end(self._state.settle_events)
+        await in_thread_to_the_end(self._state.build_content)
+
     async def follow(self) -> None:
         """Take over what was added, changed or deleted since the last call. Raises StorageError."""
         fingerprint = await events_fingerprint(self._database)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from service.live.event import shown_price
 from service.live.genres import GenreIndex
+from service.live.renumbering import renumbered
 from service.storage.queries.events import EventRow
 
 #: The mean radius of the earth (IUGG), km.
@@ -48,6 +49,15 @@ class EventColumns:
         self._points: NDArray[np.float32] = np.full((3, room), np.nan, np.float32)
         self.genres = GenreIndex(room)
         self.listed: NDArray[np.int64] = np.zeros(room, np.int64)  #: unix seconds, 0 for unknown
+
+    def renumbered(self, places: NDArray[np.int32], room: int) -> "EventColumns":
+        """The same for events that are numbered otherwise (`service.live.renumbering`)."""
+        other = EventColumns(0)
+        other._prices = renumbered(self._prices, places, room, np.nan)
+        other._points = np.stack([renumbered(axis, places, room, np.nan) for axis in self._points])
+        other.listed = renumbered(self.listed, places, room, 0)
+        other.genres = self.genres.renumbered(places, room)
+        return other
 
     def ensure_room(self, room: int) -> None:
         """Have room for at least as many events."""

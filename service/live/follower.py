@@ -10,12 +10,12 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from service.live.events_follower import EventsFollower
 from service.live.intake import Intake
 from service.live.last_known import LastKnown
-from service.live.pairs_follower import PairsFollower
+from service.live.pairs_follower import Fingerprints, PairsFollower
 from service.live.state import LiveState
 from service.live.tastes_follower import TastesFollower
 from service.storage.database import Database
@@ -23,11 +23,20 @@ from service.storage.queries.changes import feedback_after
 from service.storage.queries.privacy import erased_users
 from service.storage.queue import DurableQueue
 from service.storage.queue_entries import FeedbackEntry
+from service.tasks import in_thread_to_the_end
 
 #: Ids are given when a row is written, and it is seen when it is committed, which may be so much later.
 LATE_COMMIT_SECONDS = 2.0
 #: Rows are read and applied this many at a time, so that no request waits for more.
 _PAGE = 500
+
+
+class _Carried(NamedTuple):
+    """What another follower knew of the database when its state was taken over."""
+
+    mark: int | None  #: of a database in which there was nothing left to see
+    fingerprints: Fingerprints
+    removals_at: float
 
 
 class Follower:
@@ -59,6 +68,7 @@ class Follower:
         self._removals_seconds = removals_seconds
         self._removals_at = float("-inf")
         self._followed_mark: int | None = None
+        self._carried: _Carried | None = None
 
     async def start(self) -> bool:
         """Begin with what this machine's disk knows of the site; whether that is a catalogue to serve from."""
@@ -68,6 +78,19 @@ class Follower:
         await self._events.start_from(kept.events, kept.fingerprint)
         await self._pairs.take(kept.changes)
         return True
+
+    async def take_over(self, before: "Follower") -> None:
+        """Begin with what another follower, whose state serves, knows of events and of what people state.
+
+        What people did since the model was trained comes from the queue and from `catch_up`, as at a start.
+        """
+        numbers = await in_thread_to_the_end(self.state.numbers_of_events, before.state)
+        self.state.take_over_events(before.state, numbers)
+        self._tastes.take_over(before._tastes)
+        if before._removals_at > float("-inf"):
+            self._carried = _Carried(before._followed_mark, before._pairs.expected(), before._removals_at)
+        await self._events.take_over(before._events)
+        await self._pairs.take(await self._last_known.load_changes())
 
     def begin_use(self) -> None:
         """From now on requests use the state; until then nobody but this follower does."""
@@ -106,16 +129,30 @@ class Follower:
         mark = await self._database.change_mark()
         if mark is not None and mark == self._followed_mark:
             return
-        await self.follow_changes()
+        await self._follow_changes()
         if time.monotonic() >= self._removals_at:
             await self._pairs.follow_removals()
             await self._tastes.follow_removals()
             self._removals_at = time.monotonic() + self._removals_seconds
             self._followed_mark = mark  # only after a whole round is there nothing left to see
 
-    async def follow_changes(self) -> None:
-        """The same but for rows that are gone, whose finding takes a scan. Raises StorageError."""
-        await self._events.follow()
+    async def catch_up(self) -> None:
+        """See for the first time what was written to the database; for rows that are gone only as far as `before` did.
+
+        Raises StorageError, QueueError.
+        """
+        carried = self._carried
+        mark = await self._database.change_mark()
+        has_all_events = carried is not None and mark is not None and mark == carried.mark
+        await self._follow_changes(events=not has_all_events)
+        if carried is not None:
+            await self._pairs.follow_removals(carried.fingerprints)
+            self._removals_at, self._followed_mark, self._carried = carried.removals_at, carried.mark, None
+
+    async def _follow_changes(self, *, events: bool = True) -> None:
+        """Everything but rows that are gone, whose finding takes a scan."""
+        if events:
+            await self._events.follow()
         erased = await erased_users(self._database)
         await self._forget_all(erased)
         await self._pairs.follow()

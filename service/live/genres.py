@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.live.cities import city_key as genre_key
+from service.live.renumbering import numbers_after, renumbered
 
 _FIRST_ROOM = 1024
 _GONE = -1
@@ -28,6 +29,18 @@ class GenreIndex:
             int, NDArray[np.int32]
         ] = {}  #: asked for since the last change: the events of a genre
         self._bounds: NDArray[np.int64] = np.zeros((room, 2), np.int64)
+
+    def renumbered(self, places: NDArray[np.int32], room: int) -> "GenreIndex":
+        """The same for events that are numbered otherwise (`service.live.renumbering`)."""
+        other = GenreIndex(0)
+        other._keys, other._spellings = dict(self._keys), dict(self._spellings)
+        numbers = numbers_after(places, self._bounds.shape[0])
+        other._genres, other._used = self._genres.copy(), self._used
+        other._events = numbers[self._events[: self._used]]
+        other._genres[: self._used][other._events < 0] = _GONE
+        other._events = _at_start(other._events, other._genres.size)
+        other._bounds = renumbered(self._bounds, places, room, 0)
+        return other
 
     def ensure_room(self, room: int) -> None:
         """Have room for at least as many events."""

@@ -185,18 +185,25 @@ class Keeper:
             state, facts, self._database, self._queue, self._last_known, self._clock, self._removals_seconds
         )
         await self._step("queue", follower.follow_queue)
-        if await follower.start():
+        if await self._has_catalogue(follower):
             await self._step("database", lambda: self._catch_up(follower))
         else:
-            await follower.follow_changes()
+            await follower.catch_up()
             self._current_at = time.monotonic()
         await asyncio.to_thread(try_out, state, self._clock())
         return follower
 
+    async def _has_catalogue(self, follower: Follower) -> bool:
+        """Whether there are events to serve from without the database, which are taken over then."""
+        if self._follower is None:
+            return await follower.start()
+        await follower.take_over(self._follower)
+        return True
+
     async def _catch_up(self, follower: Follower) -> None:
         try:
             async with asyncio.timeout(CATCH_UP_SECONDS):
-                await follower.follow_changes()
+                await follower.catch_up()
         except TimeoutError:
             raise StorageUnavailable(f"no answer within {CATCH_UP_SECONDS:g} s") from None
         self._current_at = time.monotonic()
@@ -208,12 +215,19 @@ class Keeper:
             await self._step("queue", follower.follow_queue)  # what was acknowledged until here
         finally:
             self._next = None
+        before = [self._follower]
         self._follower, self._refused = follower, None
         self._serving.current, self._serving.facts = follower.state, follower.facts
         version = follower.state.version
         self._metrics.set_model(version, follower.facts["trained_at"])
         logger.info("serving model %s", version)
         await asyncio.to_thread(
-            give_memory_back
+            _let_go, before
         )  # what the model before has held, and the preparing of this one
         await self._last_known.drop_changes(int(follower.facts["cutoff"]))
+
+
+def _let_go(last: list[Follower | None]) -> None:
+    """Drop the last reference to what does not serve any more, here, so that the event loop need not free it."""
+    last.clear()
+    give_memory_back()

@@ -38,6 +38,17 @@ class LastKnown:
         await self._attempt(read)
         return kept
 
+    async def load_changes(self) -> Sequence[SiteChange]:
+        """Of that the rows that the site's tables got."""
+        kept: Sequence[SiteChange] = ()
+
+        async def read(file: SnapshotFile) -> None:
+            nonlocal kept
+            kept = await file.load_changes()
+
+        await self._attempt(read)
+        return kept
+
     async def put_events(
         self, events: Sequence[EventRow], gone: Collection[str], fingerprint: EventsFingerprint | None
     ) -> None:

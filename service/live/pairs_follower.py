@@ -5,7 +5,7 @@ Un-saving deletes a row and leaves no trace, so what is known of each table is c
 
 import asyncio
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from core.actions import Action
@@ -32,6 +32,9 @@ OVERLAP_SECONDS = 10
 #: Rows are read and applied this many at a time, so that no request waits for more.
 _PAGE, _AT_ONCE = 1_000, 200
 _ENTRIES_AT_ONCE = 500
+
+#: Of the buckets of each table, by its name.
+Fingerprints = Mapping[str, Mapping[int, BucketFingerprint]]
 
 _TABLES = (SAVED, HIDDEN)
 _TAKEN_BACK = {SAVED.name: Action.UNSAVE, HIDDEN.name: Action.UNHIDE}
@@ -84,9 +87,14 @@ class PairsFollower:
                     await self._last_known.add_changes([(table.name, *row) for row in new])
         self._looked_at = now
 
-    async def follow_removals(self) -> None:
+    def expected(self) -> Fingerprints:
+        """What the tables' fingerprints should be by what is known of them, as of now."""
+        return {name: known.expected for name, known in self._known.items()}
+
+    async def follow_removals(self, seen: Fingerprints | None = None) -> None:
         """Notice rows that are gone, and any others that were missed. Scans the tables inside the server.
 
+        With fingerprints that were `seen` lately nothing is scanned; what is gone since is noticed the next time.
         What is taken back is recorded as feedback of its own, so that the next training knows it as well.
         Raises StorageError and QueueError.
         """
@@ -94,7 +102,9 @@ class PairsFollower:
         at = await server_time(self._database) - 1
         for table in _TABLES:
             known = self._known[table.name]
-            fingerprints = await pair_fingerprints(self._database, table)
+            fingerprints = (
+                await pair_fingerprints(self._database, table) if seen is None else seen[table.name]
+            )
             for bucket in known.unexpected(fingerprints):
                 rows = await pairs_in_bucket(self._database, table, bucket)
                 times = {(user_id, event_id): at for user_id, event_id, at in rows}

@@ -47,6 +47,11 @@ class SiteTable:
         self._since: defaultdict[int, dict[Pair, bool]] = defaultdict(dict)
         self._expected = dict(fingerprints)
 
+    @property
+    def expected(self) -> Mapping[int, BucketFingerprint]:
+        """The fingerprints that the table should have by what is known of it, as of now."""
+        return dict(self._expected)
+
     def add(self, user_id: str, event_id: str) -> bool:
         """A row was seen; whether it is new. Then it changes what its bucket's fingerprint is expected to be."""
         pair = (user_id, event_id)

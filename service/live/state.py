@@ -186,6 +186,37 @@ class LiveState:
         self._has_unrated |= max(by_index, default=-1) >= len(self.model.events)
         return [self._event_ids[index] for index in by_index]
 
+    def numbers_of_events(self, before: "LiveState") -> NDArray[np.int32]:
+        """int32[events of `before`]: which number each has here, -1 for those that only old interactions name.
+
+        Those that the model does not know are added. May run in a thread while `before` serves.
+        """
+        return self._with_described(before, before.model.events.indices_in(self.model.events))
+
+    def take_over_events(self, before: "LiveState", numbers: NDArray[np.int32]) -> None:
+        """Begin with all that another state knows of events and of what people state, as it is now.
+
+        `numbers` are its `numbers_of_events`, but for the events that came to it since. `settle_events` and
+        `build_content` come next.
+        """
+        numbers = self._with_described(before, numbers)
+        known = np.flatnonzero(numbers >= 0)
+        places = np.full(self.live.n_events, -1, np.int32)
+        places[numbers[known]] = known
+        self.catalogue = before.catalogue.renumbered(places, self.live.event_room)
+        self._content.take_over(before._content, places)
+        self._has_unrated = self.live.n_events > len(self.model.events)
+        self.stated.take_over(before.stated)
+
+    def _with_described(self, before: "LiveState", numbers: NDArray[np.int32]) -> NDArray[np.int32]:
+        """The numbers with those of all events that `before` can describe by now."""
+        is_described = before.catalogue.is_described
+        event_ids = before.event_ids[: is_described.size]
+        numbers = np.concatenate((numbers, np.full(len(event_ids) - numbers.size, -1, np.int32)))
+        for index in np.flatnonzero((numbers < 0) & is_described[: numbers.size]).tolist():
+            numbers[index] = self._ensure_event(event_ids[index])
+        return numbers
+
     def close_events(self, event_ids: Iterable[str]) -> None:
         """Take events out of all answers that the site has deleted."""
         for event_id in event_ids:

@@ -26,6 +26,10 @@ class StatedTastes:
         told, heard = self._preferences.get(user_id), self._listening.get(user_id)
         return (told.statements if told else _NOTHING) + (heard.statements if heard else _NOTHING)
 
+    def take_over(self, other: "StatedTastes") -> None:
+        """Begin with what another one knows."""
+        self._preferences, self._listening = dict(other._preferences), dict(other._listening)
+
     def prefer(self, row: Preferences) -> None:
         """Replace what a person told the site."""
         self._preferences[row.user_id] = _Told(tuple(of_preferences(row)), row.updated_at)

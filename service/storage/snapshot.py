@@ -65,6 +65,10 @@ class SnapshotFile:
             await asyncio.to_thread(self._remove)
             return NOTHING_KEPT
 
+    async def load_changes(self) -> Sequence[SiteChange]:
+        """Only the rows that the site's tables got, in the order of time."""
+        return await self._run(_load_changes)
+
     async def put_events(
         self, events: Sequence[EventRow], gone: Collection[str], fingerprint: EventsFingerprint | None
     ) -> None:
@@ -131,10 +135,13 @@ class SnapshotFile:
             self._path.with_name(self._path.name + ending).unlink(missing_ok=True)
 
 
+def _load_changes(connection: sqlite3.Connection) -> list[SiteChange]:
+    rows = connection.execute("SELECT site_table, user_id, event_id, at FROM changes ORDER BY at")
+    return rows.fetchall()
+
+
 def _load(connection: sqlite3.Connection) -> Kept:
-    changes = connection.execute(
-        "SELECT site_table, user_id, event_id, at FROM changes ORDER BY at"
-    ).fetchall()
+    changes = _load_changes(connection)
     try:
         events = [
             msgspec.json.decode(content, type=EventRow)

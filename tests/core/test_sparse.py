@@ -168,3 +168,16 @@ def assert_equal(a: Any, b: Any) -> None:
     for mine, theirs in zip(a, b, strict=True):
         assert mine.dtype == theirs.dtype
         np.testing.assert_array_equal(mine, theirs)
+
+
+@given(strategies.matrices(), st.data())
+def test_rows_of_are_the_rows_asked_for(matrix: tuple[Rows, int], data: st.DataObject) -> None:
+    rows, _ = matrix
+    wanted = data.draw(st.lists(st.integers(-1, rows.n_rows - 1), max_size=6))
+
+    found = sparse.rows_of(rows, np.array(wanted, np.int32))
+
+    expected = [[] if one < 0 else sparse.row_columns(rows, one).tolist() for one in wanted]
+    assert [sparse.row_columns(found, place).tolist() for place in range(len(wanted))] == expected
+    assert found.indptr.dtype == np.int64
+    assert found.indices.dtype == np.int32

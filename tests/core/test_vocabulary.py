@@ -106,3 +106,12 @@ def test_a_missing_array_is_refused_by_name() -> None:
     del arrays["hashes"]
     with pytest.raises(ValueError, match=r"^hashes: missing"):
         Vocabulary.from_arrays(arrays)
+
+
+@given(st.lists(IDS, unique=True), st.lists(IDS, unique=True), st.sampled_from([1, 3, 1 << 64]))
+def test_ids_are_found_in_another_vocabulary(ids: list[str], others: list[str], n_hashes: int) -> None:
+    real = vocabulary._hash
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vocabulary, "_hash", lambda encoded: real(encoded) % n_hashes)
+        mine, theirs = Vocabulary.from_ids(ids), Vocabulary.from_ids(dict.fromkeys([*others, *ids[1::2]]))
+        assert mine.indices_in(theirs).tolist() == [theirs.index_of(id_) for id_ in ids]

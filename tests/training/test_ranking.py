@@ -1,12 +1,8 @@
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from core.sparse import row_columns
 from tests.sites import a_model
-from tests.strategies import matrices, sets_of
-from training.ranking import ARMS, rows_of
+from training.ranking import ARMS
 
 MODEL = a_model(
     {"ann": ["rock", "trad"], "bob": ["trad", "jazz"], "cat": ["trad", "jazz", "folk"], "dan": ["solo"]},
@@ -56,15 +52,3 @@ def test_measuring_leaves_the_model_as_it_was(arm):
     ARMS[arm](MODEL, EVERYONE, EVERYTHING, 5)
 
     assert {name: array.tobytes() for name, array in MODEL.arrays().items()} == before
-
-
-@given(matrices(), st.data())
-def test_rows_of_are_the_rows_asked_for(matrix, data):
-    rows, _ = matrix
-    users = data.draw(st.lists(st.integers(0, rows.n_rows - 1), max_size=6)) if rows.n_rows else []
-
-    found = rows_of(rows, np.array(users, np.int32))
-
-    assert sets_of(found) == [set(row_columns(rows, user).tolist()) for user in users]
-    assert found.indptr.dtype == np.int64
-    assert found.indices.dtype == np.int32

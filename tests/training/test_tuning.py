@@ -7,12 +7,12 @@ from core.als import AlsSettings
 from core.collaborative import CollaborativeSettings
 from core.evaluation import per_user
 from core.interactions import PreferenceSettings, build_preferences
+from core.sparse import rows_of
 from core.splits import holdout_per_user
 from tests.sites import NOW
 from tests.strategies import rows_from_dense
 from tests.training.planted import planted_snapshot
 from training import tuning
-from training.ranking import rows_of
 from training.tuning import GRID, HELD_OUT, rank_with, tune_for_blend, tune_neighbourhood
 
 START = CollaborativeSettings(neighbours=1, rarity=0.0, activity=0.3, posting_cap=7, seed=5)

@@ -1,4 +1,8 @@
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
+import orjson
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -6,10 +10,17 @@ from hypothesis import strategies as st
 from core.actions import Action, ActionWeights
 from core.collaborative import CollaborativeSettings
 from core.interactions import PreferenceSettings
-from core.model import ModelSettings
+from core.model import Model, ModelSettings
+from service.live.filters import NO_LIMITS, Limits, Near
 from service.live.state import STRANGER, LiveState
+from service.live.statements import of_signal
+from service.recommending.arms import ARMS
+from service.recommending.asking import Question, answer_question
+from service.recommending.encoding import Encoder
+from service.storage.queries.events import EventRow
+from service.storage.queries.people import Listening
 from tests.service.recommending.twin import UNLISTED
-from tests.sites import DAY, NOW, Act, a_model, an_event, live_state, model_of
+from tests.sites import DAY, HOUR, NOW, Act, a_model, an_event, live_state, model_of
 
 LIKES = {"ann": ["rock", "trad"], "bob": ["trad", "jazz"], "cat": ["jazz"]}
 EVENTS = [an_event(event_id, city="Cork") for event_id in ("rock", "trad", "jazz")]
@@ -305,3 +316,128 @@ def test_people_are_those_of_whom_something_is_known():
     state.apply("bob", "rock", Action.SAVE)
 
     assert state.people() == ["bob", "cat"]
+
+
+#: Every column of the catalogue differs between them.
+LISTED = [
+    an_event(
+        name,
+        title=f"{name} night: The {name.title()}s",
+        city=("Cork", "Galway", None)[number % 3],
+        start_time=NOW + (number + 1) * HOUR,
+        venue_name=("Whelan's", "The Crane Bar")[number % 2],
+        genres=(("trad", "Folk"), ("techno",), ())[number % 3],
+        tags=("sit down",) if number % 2 else (),
+        price_min=(None, 0.0, 12.5)[number % 3],
+        latitude=53.0 + number / 10,
+        longitude=-6.0 - number / 10,
+        created_at=NOW - number * DAY,
+    )
+    for number, name in enumerate(["rock", "trad", "jazz", "folk", "punk", "soul", "blues"])
+]
+ASKED = [
+    NO_LIMITS,
+    Limits(genres=("FOLK",)),
+    Limits(price_max=10.0),
+    Limits(near=Near(53.3, -6.3, 20.0)),
+    Limits(date_to=float(NOW + 4 * HOUR)),
+]
+
+
+def answers_of(state: LiveState) -> dict[tuple[str, str, int], Any]:
+    """What people and a stranger get from every arm, by arm, city and limits."""
+    encoder, found = Encoder(), {}
+    for arm in ARMS:
+        for user_id in ("ann", "bob", "cat", None):
+            for city in ("Cork", "Galway", None):
+                for number, limits in enumerate(ASKED):
+                    question = Question(
+                        user_id,
+                        city,
+                        20,
+                        arm,
+                        limits=limits,
+                        statements=tuple(of_signal("top_genres", ["trad"])),
+                    )
+                    body = answer_question(state, encoder, question, "id", float(NOW), 0.0).body
+                    answer = orjson.loads(body)
+                    del answer["latency_ms"], answer["model_version"]
+                    found[arm, f"{user_id} {city}", number] = answer
+    return found
+
+
+def taken_over(model: Model, before: LiveState, late: Sequence[EventRow] = ()) -> LiveState:
+    """A model with the events of another state, to which some come at the worst moment."""
+    state = LiveState(model)
+    numbers = state.numbers_of_events(before)
+    before.put_events(list(late))
+    state.take_over_events(before, numbers)
+    state.settle_events()
+    state.build_content()
+    return state
+
+
+NEXT = "20270116T080000Z"
+MODELS = {
+    "the same model": a_model(LIKES, version=NEXT),
+    "events numbered otherwise": a_model(LIKES, events=["blues", "gone", "jazz"], version=NEXT),
+    "fewer events": a_model({"ann": ["trad"], "bob": ["jazz", "trad"]}, version=NEXT),
+}
+
+
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+@pytest.mark.parametrize("n_late", [0, 2])
+def test_a_state_that_took_over_events_answers_as_one_that_read_them(model, n_late):
+    listed = LISTED[: len(LISTED) - n_late]
+    before = live_state(a_model(LIKES, events=["soul", "gone"]), listed)
+
+    state = taken_over(model, before, LISTED[len(listed) :])
+
+    assert answers_of(state) == answers_of(live_state(model, LISTED))
+    newest_first = state.catalogue.latest_first().tolist()
+    assert [state.event_ids[event] for event in newest_first if state.catalogue.is_listed[event]] == [
+        event.event_id for event in LISTED
+    ]
+
+
+def test_events_that_change_after_they_were_taken_over_change_in_one_state_only():
+    before = live_state(a_model(LIKES), LISTED)
+    as_it_was = answers_of(before)
+    state = taken_over(MODELS["events numbered otherwise"], before)
+    changed = [
+        an_event("jazz", title="Another", genres=("noise",), city="Galway"),
+        an_event("new", city="Cork"),
+    ]
+
+    fresh = live_state(MODELS["events numbered otherwise"], LISTED)
+    for one in (state, fresh):
+        one.put_events(changed)
+        one.close_events(["punk"])
+        one.settle_events()
+        one.build_content()
+
+    assert answers_of(state) == answers_of(fresh)
+    assert answers_of(before) == as_it_was
+
+
+def test_events_that_change_in_the_state_before_stay_as_they_were_taken_over():
+    before = live_state(a_model(LIKES), LISTED)
+    state = taken_over(MODELS["the same model"], before)
+    as_it_was = answers_of(state)
+
+    before.put_events([an_event("jazz", title="Another"), an_event("new", title="x" * 100_000)])
+    before.settle_events()
+    before.build_content()
+
+    assert answers_of(state) == as_it_was
+
+
+def test_what_people_state_is_taken_over_and_forgotten_in_one_state_only():
+    before = live_state(a_model(LIKES), LISTED)
+    before.stated.listen(Listening("ann", ("Lankum",), ("folk",), NOW))
+    state = taken_over(MODELS["the same model"], before)
+
+    before.stated.forget("ann", NOW)
+
+    assert state.stated.of("ann")
+    assert not before.stated.of("ann")
