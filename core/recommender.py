@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.als import AlsSettings, Factors, FactorScorer, no_factors
-from core.content import Content, ContentScorer, ContentSettings, Taste
+from core.content import NO_TASTE, Content, ContentScorer, ContentSettings, Taste
 from core.hybrid import Blend, band_of, default_blend
 from core.kernels.blend import blend, components, pool_neighbours
 from core.kernels.jit import pinned
@@ -123,6 +123,20 @@ class Recommender:
         out = self._answer(n)
         squares = self.live.event_squares
         found = self._similar(event, self.live.site, squares, open_events, excluded, self._room(), out)
+        return Ranking(out, found, found)
+
+    def alike(
+        self,
+        event: int,
+        content: Content,
+        events: NDArray[np.int32],
+        n: int,
+    ) -> Ranking:
+        """Of `events` int32, ascending, those that are most like one event by what they are like, at most n."""
+        out = self._answer(n)
+        itself = np.array([event], np.int32)
+        taste = self.content.taste(content, Profile(itself, np.ones(1, np.float32), itself, -1), NO_TASTE)
+        found = self.content.rank(content, taste, events, itself, out)
         return Ranking(out, found, found)
 
     def content_based(

@@ -22,6 +22,7 @@ from service.experiments.standing import standing_experiment
 from service.experiments.stores import ExperimentStore
 from service.experiments.stores.sql import SQLStore
 from service.identity import Credentials
+from service.jobs import JobFiles
 from service.live.keeper import REMOVALS_SECONDS, Keeper
 from service.live.retention import Retention
 from service.metrics import Metrics, metrics_handler, metrics_middleware
@@ -103,7 +104,7 @@ def build_app(
     feedback = FeedbackRoutes(parts.queue, keeper, credentials, metrics, parts.clock)
     people = PeopleRoutes(parts.database, parts.queue, keeper, store, experiments, credentials, parts.clock)
     operation = OperationRoutes(serving, keeper.readiness, parts.clock)
-    retraining = Retraining()
+    retraining = Retraining(JobFiles(settings.craic_home / "jobs"))
     models = ModelRoutes(
         serving, parts.registry, parts.database, keeper, retraining, credentials, parts.clock
     )

@@ -4,64 +4,52 @@ import asyncio
 import logging
 import secrets
 import sys
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from typing import Any, Literal
+from contextlib import ExitStack, asynccontextmanager
+from typing import Literal
 
 import orjson
-from msgspec import Struct
 
+from service.jobs import Job, JobFiles
 from service.tasks import end_tasks
 
 logger = logging.getLogger(__name__)
 
-#: Finished jobs that can still be asked for.
-_REMEMBERED = 20
 #: Exit codes of `craic train`.
 _REFUSED, _BUSY = 3, 4
+TRAIN = (sys.executable, "-m", "training", "train", "--json")
 _ENDINGS: Mapping[int | None, Literal["refused", "busy"]] = {_REFUSED: "refused", _BUSY: "busy"}
-
-
-class Job(Struct):
-    """One training: `report` is what it printed when it succeeded, `reason` why it did not."""
-
-    job_id: str
-    status: Literal["running", "success", "refused", "busy", "failed"] = "running"
-    report: dict[str, Any] | None = None
-    reason: str | None = None
 
 
 class Retraining:
     """Starts trainings, one at a time, and remembers what became of them. Ends the one under way with the service."""
 
-    def __init__(
-        self, command: tuple[str, ...] = (sys.executable, "-m", "training", "train", "--json")
-    ) -> None:
+    def __init__(self, files: JobFiles, command: tuple[str, ...] = TRAIN) -> None:
+        self._files = files
         self._command = command
-        self._jobs: OrderedDict[str, Job] = OrderedDict()
+        self._newest: Job | None = None
         self._task: asyncio.Task[None] | None = None
 
     @property
     def under_way(self) -> Job | None:
-        """The job that is running."""
-        newest = next(reversed(self._jobs.values()), None)
-        return newest if newest is not None and newest.status == "running" else None
+        """The job of this process that is running."""
+        return self._newest if self._newest is not None and self._newest.status == "running" else None
 
     def job(self, job_id: str) -> Job | None:
-        """A job that is running or was, as long as it is remembered."""
-        return self._jobs.get(job_id)
+        """A job that is running or was, of any process of this machine, as long as it is remembered. Reads a file."""
+        if self._newest is not None and self._newest.job_id == job_id:
+            return self._newest
+        return self._files.read(job_id)
 
     def start(self, *, force: bool) -> Job:
         """Start a training, which trains only when there is something new unless it is forced to.
 
-        There must be none under way.
+        There must be none of this process under way.
         """
-        job = Job(secrets.token_hex(8))
-        self._jobs[job.job_id] = job
-        while len(self._jobs) > _REMEMBERED:
-            self._jobs.popitem(last=False)
-        self._task = asyncio.create_task(self._run(job, () if force else ("--only-if-new",)))
+        job = self._newest = Job(secrets.token_hex(8))
+        lasting = ExitStack()
+        lasting.enter_context(self._files.lasting(job))  # at once: another worker may be asked for it next
+        self._task = asyncio.create_task(self._run(lasting, job, () if force else ("--only-if-new",)))
         return job
 
     async def finished(self) -> None:
@@ -76,7 +64,12 @@ class Retraining:
         if self._task is not None:
             await end_tasks([self._task])
 
-    async def _run(self, job: Job, options: tuple[str, ...]) -> None:
+    async def _run(self, lasting: ExitStack, job: Job, options: tuple[str, ...]) -> None:
+        """Have a process train, and keep what became of it where other processes find it."""
+        with lasting:
+            await self._train(job, options)
+
+    async def _train(self, job: Job, options: tuple[str, ...]) -> None:
         pipe = asyncio.subprocess.PIPE
         try:
             process = await asyncio.create_subprocess_exec(*self._command, *options, stdout=pipe, stderr=pipe)

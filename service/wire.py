@@ -129,7 +129,7 @@ class RecommendationRequest(ArrangementFields):
             self.liked_event_ids = [str(event_id) for event_id in self.liked_event_ids]
 
 
-class BatchRequest(LimitFields):
+class BatchRequest(ArrangementFields, kw_only=True):
     """Whom to recommend to, all in the same way. Nothing of it is stored, or counted in an experiment."""
 
     user_ids: Annotated[list[Id], Meta(min_length=1, max_length=MAX_PEOPLE)]

@@ -2,12 +2,17 @@
 
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
 from service.command_line import FAILED, read_settings, run_foreseen
 from service.settings import Settings
+
+#: As a request may ask for.
+_SHARE = click.FloatRange(0.0, 0.5)
 
 
 @click.command()
@@ -26,8 +31,20 @@ from service.settings import Settings
 @click.option("--variant", help="The arm to ask; default: DEFAULT_VARIANT.")
 @click.option("--limit", type=click.IntRange(1, 255), help="Events for each; DEFAULT_RECOMMENDATION_COUNT.")
 @click.option("--city", help="Events in this city; where none are listed there, those elsewhere.")
+@click.option(
+    "--max-per-venue", type=click.IntRange(1), help="For each at one venue; default: MAX_PER_VENUE."
+)
+@click.option("--max-per-series", type=click.IntRange(1), help="The same of a series; MAX_PER_SERIES.")
+@click.option("--soon-weight", type=_SHARE, help="Share of scores by how soon events are; SOON_WEIGHT.")
+@click.option("--popularity-weight", type=_SHARE, help="The same by how popular they are; POPULARITY_WEIGHT.")
 def recommend(
-    everyone: bool, users: Path | None, output: Path, variant: str | None, limit: int | None, city: str | None
+    everyone: bool,
+    users: Path | None,
+    output: Path,
+    variant: str | None,
+    limit: int | None,
+    city: str | None,
+    **arrangement: Any,
 ) -> None:
     """Write recommendations for many people to a file, as for a newsletter.
 
@@ -50,13 +67,17 @@ def recommend(
     except ValueError as error:
         raise click.UsageError(f"--output: {error}") from None
     settings = read_settings()
-    run_foreseen(
-        _write(settings, users, output, variant, limit or settings.default_recommendation_count, city)
-    )
+    wanted = {name: said for name, said in arrangement.items() if said is not None}
+    run_foreseen(_write(replace(settings, **wanted), users, output, variant, limit, city))
 
 
 async def _write(
-    settings: Settings, users: Path | None, output: Path, variant: str | None, limit: int, city: str | None
+    settings: Settings,
+    users: Path | None,
+    output: Path,
+    variant: str | None,
+    limit: int | None,
+    city: str | None,
 ) -> None:
     from core.bundle import BundleError
     from service.database import open_configured_database
@@ -65,7 +86,7 @@ async def _write(
     from service.mailing.answering import answers
     from service.mailing.files import read_users, writing
     from service.models import ModelRegistry, NoModelError
-    from service.recommending.asking import Question, variant_named
+    from service.recommending.asking import Question, usual_arrangement, variant_named
 
     try:
         arm = variant_named(variant or settings.default_variant)
@@ -83,8 +104,10 @@ async def _write(
     if people is None:
         people = state.people()
 
+    arrangement, length = usual_arrangement(settings), limit or settings.default_recommendation_count
+
     def ask(user_id: str) -> Question:
-        return Question(user_id, (city or "").strip() or None, limit, arm)
+        return Question(user_id, (city or "").strip() or None, length, arm, arrangement=arrangement)
 
     answered = answers(state, people, ask, time.time())
     with (

@@ -19,6 +19,7 @@ from service.live.state import LiveState
 from service.live.statements import Stated
 from service.recommending.arms import ARMS, asker_for
 from service.recommending.encoding import Encoder, Envelope, Told, encode_answer
+from service.settings import Settings
 
 
 class Question(Struct, frozen=True):
@@ -77,6 +78,13 @@ def answer_question(
     if offset:
         events, n_personal = events[offset:], max(0, n_personal - offset)
     return Reply(recommendation_id, body, events, n_personal, latency_ms, profile.events.size)
+
+
+def usual_arrangement(settings: Settings) -> Arrangement:
+    """What is wanted of an answer where nobody says anything."""
+    return Arrangement(
+        settings.soon_weight, settings.popularity_weight, settings.max_per_venue, settings.max_per_series
+    )
 
 
 def variant_named(asked: str) -> str:

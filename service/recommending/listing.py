@@ -36,8 +36,10 @@ def latest(state: LiveState, candidates: Candidates, offset: int, limit: int) ->
 
 
 def similar(state: LiveState, event: int, candidates: Candidates, offset: int, limit: int) -> Page:
-    """The events that the same people like, by cosine; at most 255 of them."""
+    """The events that the same people like, by cosine; where there are none, those most like it. At most 255."""
     ranking = state.recommender.similar(event, candidates.mask, MOST_ANSWERS)
+    if not ranking.n:
+        ranking = state.recommender.alike(event, state.content, candidates.events, MOST_ANSWERS)
     shown = slice(offset, min(offset + limit, ranking.n))
     return Page(ranking.answer.events[shown], ranking.answer.scores[shown], ranking.n)
 

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from service.identity import Credentials, require_admin
 from service.live.state import LiveState
-from service.recommending.asking import Question, answer_question, variant_named
+from service.recommending.asking import Question, answer_question, usual_arrangement, variant_named
 from service.recommending.encoding import Encoder
 from service.recommending.identifiers import RecommendationIds
 from service.routes.bodies import read_body
@@ -30,6 +30,7 @@ class BatchRoutes:
         self._settings = settings
         self._credentials = credentials
         self._clock = clock
+        self._usual = usual_arrangement(settings)
         self._encoder = Encoder()
         self._ids = RecommendationIds()
 
@@ -42,8 +43,11 @@ class BatchRoutes:
         limit = min(
             body.limit or self._settings.default_recommendation_count, self._settings.max_recommendation_count
         )
-        limits = body.limits()
-        questions = [Question(user_id, body.city, limit, variant, limits=limits) for user_id in body.user_ids]
+        limits, arrangement = body.limits(), body.arrangement(self._usual)
+        questions = [
+            Question(user_id, body.city, limit, variant, limits=limits, arrangement=arrangement)
+            for user_id in body.user_ids
+        ]
         answers = await self._answers(self._serving.state, questions)
         latency_ms = (perf_counter() - started) * 1000.0
         return web.Response(

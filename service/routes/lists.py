@@ -45,7 +45,10 @@ class ListRoutes:
         return self._answer(request, latest)
 
     async def similar(self, request: web.Request) -> web.Response:
-        """The events that the same people like as one event, which itself may be over."""
+        """The events that the same people like as one event, which itself may be over; or that are like it.
+
+        They are like it in genres, venue and the rest where nobody has saved it, or nothing else that is on.
+        """
         event_id = request.match_info["event_id"]
 
         def order(state: LiveState, candidates: Candidates, offset: int, limit: int) -> Page:

@@ -93,7 +93,7 @@ class ModelRoutes:
     async def job(self, request: web.Request) -> web.Response:
         """What became of a training."""
         require_admin(request.headers, request.remote, self._credentials)
-        job = self._retraining.job(request.match_info["job_id"])
+        job = await asyncio.to_thread(self._retraining.job, request.match_info["job_id"])
         if job is None:
             raise NotFoundError("There is no such job, or it is forgotten")
         result = _trained(job.report) if job.report is not None else None

@@ -6,7 +6,6 @@ from time import perf_counter
 
 from aiohttp import web
 
-from core.arranging import Arrangement
 from service.errors import RequestError
 from service.experiments.assignment import NO_CHOICE, Choice
 from service.experiments.live import LiveExperiments
@@ -15,7 +14,7 @@ from service.live.state import LiveState
 from service.live.statements import Stated, of_signal
 from service.metrics import Metrics
 from service.recommending.arms import ARMS
-from service.recommending.asking import Question, Reply, answer_question, variant_named
+from service.recommending.asking import Question, Reply, answer_question, usual_arrangement, variant_named
 from service.recommending.encoding import Encoder
 from service.recommending.identifiers import RecommendationIds
 from service.routes.bodies import read_body
@@ -51,9 +50,7 @@ class RecommendationRoutes:
         self._queue = queue
         self._experiments = experiments
         self._clock = clock
-        self._usual = Arrangement(
-            settings.soon_weight, settings.popularity_weight, settings.max_per_venue, settings.max_per_series
-        )
+        self._usual = usual_arrangement(settings)
         self._encoder = Encoder()
         self._ids = RecommendationIds()
 

@@ -145,9 +145,10 @@ def test_a_query_that_cannot_be_is_refused_by_name(ask, path):
 
 
 @pytest.mark.parametrize("variant", ARMS)
-def test_a_batch_answers_each_person_as_a_request_of_their_own_would(ask, variant):
+@pytest.mark.parametrize("arrangement", [{}, {"max_per_series": 1, "soon_weight": 0.5}])
+def test_a_batch_answers_each_person_as_a_request_of_their_own_would(ask, variant, arrangement):
     people = ["person1", "person2", 7, "person1"]
-    question = {"limit": 3, "variant": variant, "city": "Cork", "date_to": "2027-02-01"}
+    question = {"limit": 3, "variant": variant, "city": "Cork", "date_to": "2027-02-01", **arrangement}
 
     reply = ask("POST", "/v1/recommendations/batch", json={"user_ids": people, **question})
 
@@ -159,6 +160,8 @@ def test_a_batch_answers_each_person_as_a_request_of_their_own_would(ask, varian
         expected = msgspec.json.decode(alone.body, type=RecommendationAnswer)
         assert result.recommendations == expected.recommendations
         assert (result.variant, result.ab_experiment) == (variant, None)
+        if arrangement:  # the gigs in Cork are one series, and so is the one that starts
+            assert len(result.recommendations) <= 2
 
 
 def test_a_batch_is_for_those_who_run_the_service_and_has_bounds(ask):

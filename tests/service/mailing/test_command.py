@@ -63,6 +63,21 @@ def test_csv_and_parquet_are_the_same_table_for_the_people_of_a_file(run, tmp_pa
     assert {row["algorithm"] for row in rows} == {"popularity"}
 
 
+def test_what_is_wanted_of_answers_is_as_the_settings_or_the_options_say(run, tmp_path, monkeypatch):
+    def series(*options: object) -> list[int]:
+        done = run("recommend", "--all", "--limit", 9, *options, "--output", tmp_path / "some.jsonl")
+        assert done.exit_code == 0, done.output
+        lines = [json.loads(line) for line in (tmp_path / "some.jsonl").read_text().splitlines()]
+        names = [[item["title"].rstrip("0123456789") for item in line["recommendations"]] for line in lines]
+        return [max(map(of.count, of)) for of in names]
+
+    assert max(series()) > 3
+    assert set(series("--max-per-series", 2)) == {2}
+    monkeypatch.setenv("MAX_PER_SERIES", "3")
+    assert set(series()) == {3}
+    assert set(series("--max-per-series", 1)) == {1}
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -72,6 +87,7 @@ def test_csv_and_parquet_are_the_same_table_for_the_people_of_a_file(run, tmp_pa
         (["--all", "--output", "no such folder/x.csv"], "is no directory"),
         (["--all", "--output", "x.csv", "--variant", "best"], "variant: expected one of control"),
         (["--all", "--output", "x.csv", "--limit", "0"], "--limit"),
+        (["--all", "--output", "x.csv", "--soon-weight", "0.6"], "--soon-weight"),
     ],
 )
 def test_a_wrong_command_line_is_told_before_anything_is_worked_out(

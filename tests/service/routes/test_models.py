@@ -45,6 +45,16 @@ async def client(aiohttp_client, home) -> AsyncIterator[Client]:
         yield running
 
 
+@pytest.fixture
+async def other_worker(aiohttp_client, home) -> AsyncIterator[Client]:
+    """Another process that shares the port, as far as it shares nothing but files."""
+    async with AsyncExitStack() as stack:
+        app = await stack.enter_async_context(an_application(settings_of(home), Clock()))
+        running: Client = await aiohttp_client(app)
+        stack.push_async_callback(running.close)
+        yield running
+
+
 async def served_by(client: Client, version: str) -> None:
     """Wait until the model serves."""
     async with asyncio.timeout(WITHIN_SECONDS):
@@ -166,7 +176,9 @@ async def test_without_anything_new_the_model_is_kept_and_the_reason_told(client
 
 
 @pytest.mark.usefixtures("trains_here")
-async def test_a_training_in_the_background_is_a_job_and_a_second_one_is_refused(client, registry):
+async def test_a_training_in_the_background_is_a_job_and_a_second_one_is_refused(
+    client, other_worker, registry
+):
     started = await client.post(
         "/v1/model/retrain", json={"force": True}, headers={"Prefer": "respond-async"}
     )
@@ -179,6 +191,13 @@ async def test_a_training_in_the_background_is_a_job_and_a_second_one_is_refused
         while job["status"] == "running":
             await asyncio.sleep(0.05)
             job = await (await client.get(started.headers["Location"])).json()
+            of_other = await (await other_worker.get(started.headers["Location"])).json()
+            assert of_other["status"] in ("running", job["status"])
+    async with asyncio.timeout(WITHIN_SECONDS):
+        while of_other["status"] == "running":
+            await asyncio.sleep(0.01)
+            of_other = await (await other_worker.get(started.headers["Location"])).json()
+    assert of_other == job
     assert (job["status"], job["reason"]) == ("success", None)
     assert job["result"]["model_version"] == registry.current()
 
