@@ -34,7 +34,7 @@ from core.sparse import Rows, entry_rows, no_pairs, rows_of
 from core.vocabulary import Vocabulary
 from training.als import fit_factors
 from training.blending import learn_blend
-from training.ranking import ARMS
+from training.ranking import ARMS, BY_LIKES
 from training.tuning import Tuned, tune_for_blend, tune_neighbourhood
 
 K = 20
@@ -48,14 +48,14 @@ def main(arguments: list[str] | None = None) -> int:
         "file", nargs="?", help="an .npz with a training and a test split; a synthetic site without"
     )
     parser.add_argument("--json", action="store_true", help="JSON lines instead of a table")
-    parser.add_argument("--arm", choices=[*ARMS], help="this arm only, in this process")
+    parser.add_argument("--arm", choices=BY_LIKES, help="this arm only, in this process")
     parser.add_argument("--settings", help="settings of the neighbourhood as JSON, instead of choosing them")
     options = parser.parse_args(arguments)
     if options.arm:
         settings = CollaborativeSettings(**json.loads(options.settings or "{}"))
         print(json.dumps(measure(load_site(options.file), options.arm, settings)))
         return 0
-    for arm in ARMS:
+    for arm in BY_LIKES:
         chosen, seconds = _choose(options, arm)
         command = [sys.executable, "-m", "bench.quality", "--arm", arm, "--settings", json.dumps(chosen)]
         if options.file:

@@ -1,6 +1,7 @@
 """What a new model has to pass before it serves: it must be usable, whole, and not worse than the live one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from training.validation import Validation
 LEAST_JUDGES = 20
 #: Of the live model's people, events and likes, so many must still be there.
 LEAST_KEPT = 0.5
+#: Of the NDCG that an arm of the live model had when that was trained, its settings must still reach so much.
+LEAST_REACHED = 0.5
 #: What other arms than the headline may lose of their NDCG before they speak against a model: settings that are
 #: better for most may cost a little in an arm that few get.
 OTHERS_MAY_LOSE = 0.1
@@ -29,14 +32,21 @@ def unusable(model: Model) -> list[str]:
     ]
 
 
-def objections(model: Model, live: Model | None, validation: Validation | None, headline: str) -> list[str]:
+def objections(
+    model: Model,
+    live: Model | None,
+    validation: Validation | None,
+    headline: str,
+    recorded: Mapping[str, Any] | None = None,
+) -> list[str]:
     """What speaks against publishing a usable model instead of `live`, the one that serves; nothing if all is well.
 
-    `headline` is the arm that people get by default.
+    `headline` is the arm that people get by default, `recorded` the validation in the manifest of `live`.
     """
     found = [] if live is None else list(_collapsed(model, live))
     if validation is not None and validation.people >= LEAST_JUDGES:
         found += [*_empty(validation, headline), *_worse(validation, headline)]
+        found += _fallen(validation, recorded)
     return found
 
 
@@ -63,6 +73,24 @@ def _empty(validation: Validation, headline: str) -> Iterator[str]:
         had_something = name in live and live[name].coverage > 0
         if metrics.coverage == 0 and (had_something or name in (headline, _FALLBACK)):
             yield f"{name} ranks nothing for any of {validation.people:,} people"
+
+
+def _fallen(validation: Validation, recorded: Mapping[str, Any] | None) -> Iterator[str]:
+    """Arms that have collapsed on today's data with the settings that served them well: the data must have gone bad.
+
+    Only what was judged in the same way can be compared.
+    """
+    if validation.live is None or recorded is None or recorded["method"] != validation.method:
+        return
+    for name, metrics in validation.live.arms.items():
+        measure = f"ndcg_at_{metrics.k}"
+        before = recorded["arms"].get(name, {}).get(measure, 0.0)
+        high = validation.live.intervals[name][measure].high
+        if high < LEAST_REACHED * before:
+            yield (
+                f"{name} has collapsed: NDCG@{metrics.k} {metrics.ndcg:.4f}, at best {high:.4f}, on this data with the"
+                f" settings of the live model, which reached {before:.4f} when that was trained"
+            )
 
 
 def _worse(validation: Validation, headline: str) -> Iterator[str]:

@@ -11,7 +11,7 @@ from core.bootstrap import Interval, percentile_interval, resampled_sums
 from core.evaluation import Metrics, PerUser, per_user, self_information, summarise
 from core.model import Model
 from core.sparse import Pairs
-from training.ranking import ARMS
+from training.ranking import ARMS, NOTHING_KNOWN, Known
 
 #: An interval by the name of a measure. Coverage has none: a sample with replacement holds two thirds of the people,
 #: who are shown fewer different events than all of them.
@@ -36,14 +36,19 @@ class Judged:
 
 
 def judge(
-    model: Model, people: NDArray[np.int32], relevant: Pairs, open_events: NDArray[np.uint8], k: int
+    model: Model,
+    people: NDArray[np.int32],
+    relevant: Pairs,
+    open_events: NDArray[np.uint8],
+    k: int,
+    known: Known = NOTHING_KNOWN,
 ) -> dict[str, Judged]:
     """Every arm of a model, for rows of it and the events that were right for them, none of whom has none."""
     counts = np.bincount(model.preferences.liked.indices, minlength=len(model.events))
     n_people = len(model.users)
     judged = {}
     for name, rank in ARMS.items():
-        ranked = rank(model, people, open_events, k)
+        ranked = rank(model, people, open_events, k, known)
         judged[name] = Judged(
             summarise(ranked, relevant, k, counts, n_people),
             per_user(ranked, relevant, k),

@@ -85,9 +85,9 @@ async def train(
     if reasons := unusable(model):
         raise _refusal(registry, model, snapshot, rows, None, reasons)
     progress("validating")
-    live = _live_model(registry)
+    live, live_facts = _live_model(registry)
     validation = validate(snapshot, settings, seed, live=None if live is None else live.settings)
-    against = objections(model, live, validation, headline)
+    against = objections(model, live, validation, headline, live_facts.get("validation"))
     if against and not force:
         raise _refusal(registry, model, snapshot, rows, validation, against)
     seconds = perf_counter() - started
@@ -117,15 +117,18 @@ def _fit(version: str, snapshot: Snapshot, settings: ModelSettings) -> tuple[Mod
     return replace(model, saved=snapshot.saved, hidden=snapshot.hidden), rows
 
 
-def _live_model(registry: ModelRegistry) -> Model | None:
-    """The model that serves, if it can be compared with: one that cannot be read must not keep a good one away."""
+def _live_model(registry: ModelRegistry) -> tuple[Model | None, Mapping[str, Any]]:
+    """The model that serves and the facts of its manifest, if it can be compared with.
+
+    One that cannot be read must not keep a good one away.
+    """
     try:
-        return registry.load()[0]
+        return registry.load()
     except NoModelError:
-        return None
+        return None, {}
     except BundleError as error:
         logger.warning("the published model cannot be compared with: %s", error)
-        return None
+        return None, {}
 
 
 def _refusal(

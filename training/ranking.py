@@ -2,19 +2,42 @@
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.content import NO_CONTENT, NO_TASTE
+from core.content import NO_CONTENT, NO_TASTE, Content, Taste
 from core.kernels.live import Profile
 from core.live_site import LiveSite
 from core.model import Model
 from core.recommender import Ranking, Recommender
 from core.sparse import row_columns
 
-#: From a model, rows of it, the open events uint8[events] and n to rankings int32[rows, n], -1 padded.
-RankMany = Callable[[Model, NDArray[np.int32], NDArray[np.uint8], int], NDArray[np.int32]]
+
+class Known(NamedTuple):
+    """What is known of events and people beside what these did."""
+
+    content: Content
+    stated: Callable[[str], Taste]  #: by user id, what a person states of their taste
+
+
+NOTHING_KNOWN = Known(NO_CONTENT, lambda _: NO_TASTE)
+
+
+class RankMany(Protocol):
+    """One arm."""
+
+    def __call__(
+        self,
+        model: Model,
+        users: NDArray[np.int32],
+        open_events: NDArray[np.uint8],
+        n: int,
+        known: Known = NOTHING_KNOWN,
+    ) -> NDArray[np.int32]:
+        """For rows of a model and the open events uint8[events]: rankings int32[rows, n], -1 padded."""
+        ...
 
 
 def _recommender(model: Model) -> Recommender:
@@ -29,7 +52,11 @@ def _with_room(open_events: NDArray[np.uint8], room: int) -> NDArray[np.uint8]:
 
 
 def rank_control(
-    model: Model, users: NDArray[np.int32], open_events: NDArray[np.uint8], n: int
+    model: Model,
+    users: NDArray[np.int32],
+    open_events: NDArray[np.uint8],
+    n: int,
+    known: Known = NOTHING_KNOWN,
 ) -> NDArray[np.int32]:
     """The most popular open events that each person does not like yet."""
     recommender = _recommender(model)
@@ -42,7 +69,11 @@ def rank_control(
 
 
 def rank_collaborative(
-    model: Model, users: NDArray[np.int32], open_events: NDArray[np.uint8], n: int
+    model: Model,
+    users: NDArray[np.int32],
+    open_events: NDArray[np.uint8],
+    n: int,
+    known: Known = NOTHING_KNOWN,
 ) -> NDArray[np.int32]:
     """What each person's neighbourhood likes."""
     recommender = _recommender(model)
@@ -50,7 +81,11 @@ def rank_collaborative(
 
 
 def rank_als(
-    model: Model, users: NDArray[np.int32], open_events: NDArray[np.uint8], n: int
+    model: Model,
+    users: NDArray[np.int32],
+    open_events: NDArray[np.uint8],
+    n: int,
+    known: Known = NOTHING_KNOWN,
 ) -> NDArray[np.int32]:
     """What the factors say of each person."""
     recommender = _recommender(model)
@@ -58,18 +93,47 @@ def rank_als(
     return rank_each(recommender, users, n, lambda profile: recommender.als(profile, mask, events, n))
 
 
-def rank_hybrid(
-    model: Model, users: NDArray[np.int32], open_events: NDArray[np.uint8], n: int
+def rank_content(
+    model: Model,
+    users: NDArray[np.int32],
+    open_events: NDArray[np.uint8],
+    n: int,
+    known: Known = NOTHING_KNOWN,
 ) -> NDArray[np.int32]:
-    """The blend of what is known of each person, without content: a model holds likes only."""
+    """The events most like what each person likes and states."""
     recommender = _recommender(model)
     mask, events = _with_room(open_events, recommender.live.event_room), _marked(open_events)
-    return rank_each(
-        recommender,
-        users,
-        n,
-        lambda profile: recommender.hybrid(profile, NO_CONTENT, NO_TASTE, mask, events, n),
-    )
+
+    def rank(profile: Profile) -> Ranking:
+        taste = _taste(recommender, model, profile, known)
+        return recommender.content_based(known.content, taste, mask, events, profile.excluded, n)
+
+    return rank_each(recommender, users, n, rank)
+
+
+def rank_hybrid(
+    model: Model,
+    users: NDArray[np.int32],
+    open_events: NDArray[np.uint8],
+    n: int,
+    known: Known = NOTHING_KNOWN,
+) -> NDArray[np.int32]:
+    """The blend of all of them."""
+    recommender = _recommender(model)
+    mask, events = _with_room(open_events, recommender.live.event_room), _marked(open_events)
+
+    def rank(profile: Profile) -> Ranking:
+        taste = _taste(recommender, model, profile, known)
+        return recommender.hybrid(profile, known.content, taste, mask, events, n)
+
+    return rank_each(recommender, users, n, rank)
+
+
+def _taste(recommender: Recommender, model: Model, profile: Profile, known: Known) -> Taste:
+    if known is NOTHING_KNOWN:
+        return NO_TASTE
+    stated = known.stated(model.users.id_at(profile.own_row))
+    return recommender.content.taste(known.content, profile, stated)
 
 
 def rank_each(
@@ -92,7 +156,11 @@ ARMS: Mapping[str, RankMany] = MappingProxyType(
     {
         "control": rank_control,
         "collaborative_filtering": rank_collaborative,
+        "content_based": rank_content,
         "als": rank_als,
         "hybrid": rank_hybrid,
     }
 )
+
+#: The arms that go by likes alone, of which a table of nothing else can tell.
+BY_LIKES = tuple(name for name in ARMS if name != "content_based")

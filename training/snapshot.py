@@ -5,23 +5,30 @@ Rows are numbered while they stream by, so that memory grows with the numbers (1
 
 from array import array
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.actions import action_from_name
+from core.content import ContentSettings, Taste
 from core.interaction_log import InteractionLog
 from core.matrices import Pairs
 from core.vocabulary import Vocabulary
 from service.live.cities import city_key
+from service.live.content import ContentIndex
+from service.live.stated import StatedTastes
+from service.live.statements import as_taste
 from service.storage.database import Database
 from service.storage.queries.changes import last_feedback_id, pair_fingerprints
 from service.storage.queries.events import EventRow, stream_events
 from service.storage.queries.interactions import stream_feedback, stream_pairs
 from service.storage.queries.pair_tables import HIDDEN, SAVED, PairTable
+from service.storage.queries.people import read_listening, read_preferences
+from service.storage.queries.privacy import erased_users
 from service.storage.times import UNKNOWN_TIME
+from training.ranking import Known
 
 Number = TypeVar("Number", bound=np.generic)
 
@@ -47,6 +54,17 @@ class Snapshot:
     event_city: NDArray[np.int32]  #: number of the city, -1 unknown
     event_created: NDArray[np.float64]  #: unix seconds, NaN unknown
     event_starts: NDArray[np.float64]  #: unix seconds, NaN for an event that is no longer listed
+    content: ContentIndex = field(default_factory=lambda: ContentIndex(ContentSettings()))
+    stated: StatedTastes = field(default_factory=StatedTastes)
+
+    def known(self, until: float) -> Known:
+        """What is known of events and people beside what these did, stated by the second `until`."""
+        each = ContentSettings().statement
+
+        def stated(user_id: str) -> Taste:
+            return as_taste(self.stated.of_before(user_id, until), self.content.number_of, each)
+
+        return Known(self.content.content, stated)
 
 
 class _Numbering(dict[str, int]):
@@ -78,6 +96,7 @@ async def take_snapshot(
             log.extend(rows)
             progress(len(rows))
         ends.append(len(log))
+    stated = await _stated(database)
     async for rows in stream_feedback(database, cutoff, _PAGE):
         log.extend(rows)
         progress(len(rows))
@@ -96,7 +115,22 @@ async def take_snapshot(
         event_city=city,
         event_created=created,
         event_starts=starts,
+        content=facts.described(),
+        stated=stated,
     )
+
+
+async def _stated(database: Database) -> StatedTastes:
+    """What people state, but for those who have had it erased."""
+    stated = StatedTastes()
+    erased = await erased_users(database)
+    for told in (await read_preferences(database)).people:
+        if told.updated_at > erased.get(told.user_id, -1):
+            stated.prefer(told)
+    for heard in (await read_listening(database)).people:
+        if heard.updated_at > erased.get(heard.user_id, -1):
+            stated.listen(heard)
+    return stated
 
 
 async def _fingerprints(database: Database, table: PairTable) -> dict[int, tuple[int, int]]:
@@ -121,14 +155,20 @@ class _EventFacts:
     def __init__(self, events: _Numbering) -> None:
         self._events, self._cities = events, _Numbering()
         self._city, self._created, self._starts = array("i"), array("d"), array("d")
+        self._content = ContentIndex(ContentSettings())
 
     def extend(self, rows: Sequence[EventRow]) -> None:
         """Number events, each of which comes once."""
+        self._content.put([self._events[row.event_id] for row in rows], rows)
         for row in rows:
-            self._events[row.event_id]
             self._city.append(self._cities[city_key(row.city)] if row.city else _NOWHERE)
             self._created.append(row.created_at if row.created_at != UNKNOWN_TIME else np.nan)
             self._starts.append(row.start_time)
+
+    def described(self) -> ContentIndex:
+        """What the events are like; nothing can be added afterwards."""
+        self._content.build(np.ones(len(self._events), np.bool_))
+        return self._content
 
     def finish(self) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.float64]]:
         """City, creation and start by event; those that only interactions named come last, with nothing known."""

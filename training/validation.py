@@ -18,6 +18,7 @@ from core.splits import Split, split
 from service.memory import give_memory_back
 from training.fitting import fit_model
 from training.measuring import Difference, Intervals, Judged, differences, intervals, judge, metrics_of
+from training.ranking import Known
 from training.snapshot import Snapshot
 
 #: The share of the interactions that judges.
@@ -56,6 +57,7 @@ class _Jury:
     people: NDArray[np.int32]
     relevant: Pairs  #: rows the people
     open_events: NDArray[np.uint8]
+    known: Known
 
 
 def validate(
@@ -115,14 +117,16 @@ def _jury(snapshot: Snapshot, parts: Split, seed: int) -> _Jury:
     open_events = np.where(started, 0, np.ones(len(snapshot.events))).astype(np.uint8)
     relevant = _only_open(rows_of(parts.held_out, everyone), open_events)
     people = _sample(np.flatnonzero(np.diff(relevant.indptr)).astype(np.int32), seed)
-    return _Jury(people, rows_of(relevant, people), open_events)
+    # What was stated after the cut may come from what was liked then.
+    known = snapshot.known(parts.cutoff if parts.method == "time" else np.inf)
+    return _Jury(people, rows_of(relevant, people), open_events, known)
 
 
 def _judge(
     snapshot: Snapshot, parts: Split, settings: ModelSettings, jury: _Jury, k: int
 ) -> Mapping[str, Judged]:
     model = _fit(snapshot, parts, settings)
-    return judge(model, jury.people, jury.relevant, jury.open_events, k)
+    return judge(model, jury.people, jury.relevant, jury.open_events, k, jury.known)
 
 
 def _fit(snapshot: Snapshot, parts: Split, settings: ModelSettings) -> Model:

@@ -26,6 +26,11 @@ class StatedTastes:
         told, heard = self._preferences.get(user_id), self._listening.get(user_id)
         return (told.statements if told else _NOTHING) + (heard.statements if heard else _NOTHING)
 
+    def of_before(self, user_id: str, until: float) -> tuple[Stated, ...]:
+        """What is stated of a person in rows that were not changed after the second `until`."""
+        rows = [of.get(user_id) for of in self._tables()]
+        return tuple(stated for row in rows if row and row.at <= until for stated in row.statements)
+
     def take_over(self, other: "StatedTastes") -> None:
         """Begin with what another one knows."""
         self._preferences, self._listening = dict(other._preferences), dict(other._listening)

@@ -200,5 +200,5 @@ async def test_the_latest_refusals_are_kept_and_a_damaged_file_of_them_harms_nob
     assert read_refusals(registry.directory) == []
 
 
-def _nothing(model, users, open_events, n):
+def _nothing(model, users, open_events, n, known):
     return np.full((users.size, n), -1, np.int32)

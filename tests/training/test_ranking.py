@@ -1,8 +1,11 @@
 import numpy as np
 import pytest
 
-from tests.sites import a_model
-from training.ranking import ARMS
+from core.content import ContentSettings, Taste
+from service.live.content import ContentIndex
+from service.live.statements import as_taste, of_signal
+from tests.sites import a_model, an_event
+from training.ranking import ARMS, BY_LIKES, NOTHING_KNOWN, Known
 
 MODEL = a_model(
     {"ann": ["rock", "trad"], "bob": ["trad", "jazz"], "cat": ["trad", "jazz", "folk"], "dan": ["solo"]},
@@ -30,7 +33,50 @@ def test_collaborative_filtering_ranks_what_the_neighbourhood_likes_and_nothing_
     assert names(ranked) == [["jazz", "folk"], ["folk", "rock"], ["rock"], []]
 
 
-@pytest.mark.parametrize("arm", ARMS)
+def described(genres: dict[str, str]) -> ContentIndex:
+    """The events of the model as far as their genres are known."""
+    index = ContentIndex(ContentSettings())
+    events = [an_event(name, title="?", genres=(genre,)) for name, genre in genres.items()]
+    index.put([MODEL.events.index_of(event.event_id) for event in events], events)
+    index.build(np.ones(len(MODEL.events), np.bool_))
+    return index
+
+
+GENRES = {"rock": "loud", "new": "loud", "trad": "quiet", "jazz": "quiet", "folk": "odd", "solo": "odd"}
+
+
+def test_content_ranks_what_is_like_what_a_person_likes_or_states():
+    index = described(GENRES)
+    statements = tuple(of_signal("top_genres", ["odd"]))
+
+    def stated(user_id: str) -> Taste:
+        return as_taste(statements if user_id == "bob" else (), index.number_of, 3.0)
+
+    ranked = ARMS["content_based"](MODEL, EVERYONE, EVERYTHING, 6, Known(index.content, stated))
+
+    ann, bob, _, dan = (set(row) for row in names(ranked))
+    assert {"new", "jazz"} <= ann
+    assert {"folk", "solo"} <= bob
+    assert "folk" in dan
+    first = names(ranked)
+    assert first[0][0] in ("new", "jazz")
+    assert first[1][0] in ("folk", "solo")  # stated more than liked
+
+
+def test_hybrid_knows_what_events_are_like():
+    known = Known(described(GENRES).content, NOTHING_KNOWN.stated)
+
+    ranked = ARMS["hybrid"](MODEL, EVERYONE, EVERYTHING, 6, known)
+
+    assert "new" in names(ranked)[0]  # which nobody has ever liked
+    assert "new" not in names(ARMS["hybrid"](MODEL, EVERYONE, EVERYTHING, 6))[0]
+
+
+def test_content_ranks_nothing_where_nothing_is_known():
+    assert names(ARMS["content_based"](MODEL, EVERYONE, EVERYTHING, 6)) == [[], [], [], []]
+
+
+@pytest.mark.parametrize("arm", BY_LIKES)
 def test_every_arm_ranks_the_people_asked_for_in_their_order_among_the_open_events(arm):
     only_two = np.array([1, 0, 1, 0, 0, 0], np.uint8)
 

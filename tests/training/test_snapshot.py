@@ -157,3 +157,19 @@ async def test_the_rows_that_come_are_told_as_they_come(db, site):
     await take_snapshot(db, START, told.append)
 
     assert sum(told) == 5
+
+
+async def test_what_events_are_like_and_what_people_state_is_kept_but_for_what_is_erased(db, site):
+    await site.add_users(1, 2)
+    await site.add_events(10, 20)
+    await site.prefer(1, "preferred_genres", '["trad"]', START)
+    await site.prefer(2, "preferred_genres", '["trad"]', START)
+    await erase_user(db, "2", START + 1)
+
+    snapshot = await take_snapshot(db, START + 10)
+
+    assert snapshot.content.content.indptr.size == 3
+    assert snapshot.stated.of("1")
+    assert not snapshot.stated.of("2")
+    assert not snapshot.stated.of_before("1", START - 1)
+    assert snapshot.stated.of_before("1", START) == snapshot.stated.of("1")

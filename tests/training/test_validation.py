@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 
 from core.model import ModelSettings
-from tests.sites import DAY, NOW
-from tests.training.planted import planted_snapshot
+from service.storage.queries.people import Listening
+from tests.sites import DAY, NOW, a_model, an_event
+from tests.training.planted import KINDS, planted_snapshot
 from training import validation
+from training.gate import objections
 from training.ranking import ARMS
+from training.snapshot import Snapshot
 from training.validation import validate
 
 SETTINGS = ModelSettings()
@@ -112,3 +115,59 @@ def test_a_large_site_is_judged_by_a_sample_of_its_people(monkeypatch):
     assert found is not None
     assert found.arms["control"].users == 10
     assert found == validate(snapshot, SETTINGS, seed=0)
+
+
+def with_content(snapshot: Snapshot) -> Snapshot:
+    """Every event says of which kind it is."""
+    events = [an_event(f"event{n}", title="?", genres=(f"kind {n % KINDS}",)) for n in range(30)]
+    snapshot.content.put(range(30), events)
+    snapshot.content.build(np.ones(30, np.bool_))
+    return snapshot
+
+
+@pytest.mark.parametrize("timed", [True, False])
+def test_content_is_judged_by_what_events_are_like(timed):
+    blind = validate(planted_snapshot(timed=timed), SETTINGS, seed=0)
+    found = validate(with_content(planted_snapshot(timed=timed)), SETTINGS, seed=0)
+
+    assert blind is not None
+    assert found is not None
+    assert blind.arms["content_based"].coverage == 0
+    assert found.arms["content_based"].ndcg > 1.5 * found.arms["control"].ndcg
+    assert found.arms["collaborative_filtering"] == blind.arms["collaborative_filtering"]
+
+
+def test_what_people_state_counts_but_not_what_they_stated_after_the_cut():
+    def ndcg(stated_at: float) -> float:
+        snapshot = with_content(planted_snapshot())
+        for user in range(60):
+            genre = f"kind {(user + 1) % KINDS}"  # which they do not like, so that it shows
+            snapshot.stated.listen(Listening(f"user{user}", (), (genre,) * 5, int(stated_at)))
+        found = validate(snapshot, SETTINGS, seed=0)
+        assert found is not None
+        return found.arms["content_based"].ndcg
+
+    silent = validate(with_content(planted_snapshot()), SETTINGS, seed=0)
+
+    assert silent is not None
+    assert ndcg(NOW) == silent.arms["content_based"].ndcg
+    assert ndcg(0) < silent.arms["content_based"].ndcg
+
+
+def test_settings_that_reached_far_more_once_say_that_the_data_went_bad():
+    snapshot = planted_snapshot()
+    found = validate(snapshot, SETTINGS, seed=0, live=SETTINGS)
+    model = a_model({"ann": ["rock"]})
+    assert found is not None
+
+    def told(factor: float, method: str = "time") -> list[str]:
+        arms = {name: {"ndcg_at_10": factor * arm.ndcg} for name, arm in found.arms.items()}
+        recorded = {"method": method, "arms": arms}
+        return objections(model, None, found, "collaborative_filtering", recorded)
+
+    assert told(1.0) == []
+    assert [reason.split(":")[0] for reason in told(5.0)] == [
+        f"{name} has collapsed" for name in ("control", "collaborative_filtering", "als", "hybrid")
+    ]
+    assert told(5.0, "holdout") == []
+    assert objections(model, None, found, "collaborative_filtering") == []
