@@ -190,8 +190,8 @@ async def test_a_training_in_the_background_is_a_job_and_a_second_one_is_refused
     async with asyncio.timeout(WITHIN_SECONDS * 3):
         while job["status"] == "running":
             await asyncio.sleep(0.05)
-            job = await (await client.get(started.headers["Location"])).json()
             of_other = await (await other_worker.get(started.headers["Location"])).json()
+            job = await (await client.get(started.headers["Location"])).json()
             assert of_other["status"] in ("running", job["status"])
     async with asyncio.timeout(WITHIN_SECONDS):
         while of_other["status"] == "running":
