@@ -14,6 +14,7 @@ from service.cors import cors_middleware
 from service.docs_page import docs_routes
 from service.errors import BadRequestError, ConflictError, NotFoundError, UnavailableError, error_middleware
 from service.experiments.admin import ExperimentAdmin
+from service.experiments.counted import CountedPeople
 from service.experiments.errors import DefinitionError, TransitionError, UnknownExperimentError
 from service.experiments.live import LiveExperiments
 from service.experiments.results.summary import summarise
@@ -100,9 +101,10 @@ def build_app(
     batches = BatchRoutes(serving, settings, credentials, parts.clock)
     lists = ListRoutes(serving, settings, parts.clock)
     admin = ExperimentAdmin(store, ARMS, parts.clock)
-    trials = ExperimentRoutes(store, admin, experiments, summarise, credentials)
+    counted = CountedPeople(store, parts.queue)
+    trials = ExperimentRoutes(counted, admin, experiments, summarise, credentials)
     feedback = FeedbackRoutes(parts.queue, keeper, credentials, metrics, parts.clock)
-    people = PeopleRoutes(parts.database, parts.queue, keeper, store, experiments, credentials, parts.clock)
+    people = PeopleRoutes(parts.database, parts.queue, keeper, counted, experiments, credentials, parts.clock)
     operation = OperationRoutes(serving, keeper.readiness, parts.clock)
     retraining = Retraining(JobFiles(settings.craic_home / "jobs"))
     models = ModelRoutes(

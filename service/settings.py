@@ -146,6 +146,8 @@ class Settings:
     aws_secret_access_key: Annotated[str | None, _secret] = field(default=None, repr=False)
     dynamodb_table_experiments: Annotated[str, _text] = "whatsthecraic-experiments"
     dynamodb_table_assignments: Annotated[str, _text] = "whatsthecraic-ab-assignments"
+    dynamodb_seconds: Annotated[float, _number(0.05, 3_600)] = 30.0
+    dynamodb_hold_seconds: Annotated[float, _number(0, 30 * 86_400)] = 86_400.0
 
     jwt_secret: Annotated[str | None, _secret] = field(default=None, repr=False)
     jwt_leeway_seconds: Annotated[int, _whole(0, 3_600)] = 30

@@ -15,6 +15,7 @@ from aiohttp.test_utils import TestClient
 from core.model import ModelSettings
 from service.app import Collaborators, build_app
 from service.database import open_configured_database
+from service.experiments.stores import ExperimentStore
 from service.importing.events import import_events
 from service.importing.interactions import import_interactions
 from service.models import ModelRegistry
@@ -72,13 +73,15 @@ def settings_of(home: Path, **values: str) -> Settings:
 
 
 @asynccontextmanager
-async def an_application(settings: Settings, clock: Clock) -> AsyncIterator[web.Application]:
-    """The application with a real database, registry and queue."""
+async def an_application(
+    settings: Settings, clock: Clock, experiments: ExperimentStore | None = None
+) -> AsyncIterator[web.Application]:
+    """The application with a real database, registry and queue, its experiments there or in another store."""
     database = await open_configured_database(settings)
     queue = await open_queue(QueueSettings(settings.craic_home), clock)
     registry = ModelRegistry(settings.models_directory)
     try:
-        yield build_app(settings, Collaborators(database, registry, queue, None, clock))
+        yield build_app(settings, Collaborators(database, registry, queue, None, clock, experiments))
     finally:
         await queue.close()
         await database.close()

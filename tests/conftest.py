@@ -16,6 +16,7 @@ prepare_this_process()  # kernels compiled from what is there now, in these test
 from service.storage.database import Database, DatabaseSettings  # noqa: E402
 from service.storage.migrate import migrate  # noqa: E402
 from service.storage.opening import open_database  # noqa: E402
+from tests.dynamodb_servers import dynalite_server, moto_server  # noqa: E402
 from tests.servers import MariaDBServer, MySQLServer, has_mysql, missing_program  # noqa: E402
 from tests.site import Site  # noqa: E402
 
@@ -58,6 +59,20 @@ def mysql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MySQLServ
         yield server
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def moto_url() -> Iterator[str]:
+    """A DynamoDB endpoint."""
+    with moto_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def dynalite_url() -> Iterator[str]:
+    """Another one, of other people's making."""
+    with dynalite_server() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -329,3 +329,10 @@ def blend(
         if any(amount > 0 for name, amount in added.items() if name != "popularity"):
             found.append(Blended(event, sum(added.values()), added))
     return sorted(found, key=lambda one: (-one.score, one.event))[:n]
+
+
+def fnv1a(units: Iterable[int], state: int) -> int:
+    """The 32-bit FNV-1a hash of some code units, from a state on."""
+    for unit in units:
+        state = (state ^ unit) * 16_777_619 % 2**32
+    return state

@@ -23,7 +23,7 @@ def create(file: Path) -> None:
     from service.experiments.wire import ExperimentRequest
 
     asked = _decoded(ExperimentRequest, _read(file)).experiment()
-    print_line(with_store(lambda store, admin: admin.create(asked)))
+    print_line(with_store(lambda reader, admin: admin.create(asked)))
 
 
 @click.command()
@@ -34,28 +34,28 @@ def change(experiment_id: str, file: Path) -> None:
     from service.experiments.wire import ExperimentChange
 
     asked = _decoded(ExperimentChange, _read(file))
-    print_line(with_store(lambda store, admin: admin.change(experiment_id, asked.applied_to)))
+    print_line(with_store(lambda reader, admin: admin.change(experiment_id, asked.applied_to)))
 
 
 @click.command()
 @ID
 def start(experiment_id: str) -> None:
     """Assign people from now on."""
-    print_line(with_store(lambda store, admin: admin.move_to(experiment_id, "running")))
+    print_line(with_store(lambda reader, admin: admin.move_to(experiment_id, "running")))
 
 
 @click.command()
 @ID
 def pause(experiment_id: str) -> None:
     """Assign nobody until it is started again."""
-    print_line(with_store(lambda store, admin: admin.move_to(experiment_id, "paused")))
+    print_line(with_store(lambda reader, admin: admin.move_to(experiment_id, "paused")))
 
 
 @click.command()
 @ID
 def complete(experiment_id: str) -> None:
     """Assign nobody any more."""
-    print_line(with_store(lambda store, admin: admin.move_to(experiment_id, "completed")))
+    print_line(with_store(lambda reader, admin: admin.move_to(experiment_id, "completed")))
 
 
 @click.command("set-weights")
@@ -64,7 +64,7 @@ def complete(experiment_id: str) -> None:
 def set_weights(experiment_id: str, weights: tuple[str, ...]) -> None:
     """Change how many people get which variant; a weight of 0 ends one. People keep what they were shown."""
     given = dict(_weight(text) for text in weights)
-    print_line(with_store(lambda store, admin: admin.set_weights(experiment_id, given)))
+    print_line(with_store(lambda reader, admin: admin.set_weights(experiment_id, given)))
 
 
 @click.command("add-variant")
@@ -85,7 +85,7 @@ def add_variant(experiment_id: str, variant_id: str, weight: float, arm: str | N
 
     asked = {"variant_id": variant_id, "weight": weight, "arm": arm or variant_id, "name": name}
     variant = _decoded(Variant, msgspec.json.encode(asked))
-    print_line(with_store(lambda store, admin: admin.add_variant(experiment_id, variant)))
+    print_line(with_store(lambda reader, admin: admin.add_variant(experiment_id, variant)))
 
 
 def _read(file: Path) -> bytes:

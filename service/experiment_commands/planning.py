@@ -10,7 +10,7 @@ from service.experiment_commands.working import with_store
 if TYPE_CHECKING:
     from service.experiments.admin import ExperimentAdmin
     from service.experiments.planning import PlanAnswer
-    from service.experiments.stores import ExperimentStore
+    from service.experiments.stores import PeopleReader
 
 
 @click.command()
@@ -52,8 +52,8 @@ def plan(experiment_id: str | None, save: bool, weights: str | None, **asked: fl
     except msgspec.ValidationError as error:
         raise click.UsageError(str(error)) from None
 
-    async def work(store: "ExperimentStore", admin: "ExperimentAdmin") -> "PlanAnswer":
-        found = await plan_for(request, store, admin)
+    async def work(reader: "PeopleReader", admin: "ExperimentAdmin") -> "PlanAnswer":
+        found = await plan_for(request, reader, admin)
         if save and experiment_id is not None:
             await admin.change(
                 experiment_id, lambda one: msgspec.structs.replace(one, planned_people=found.people)

@@ -9,13 +9,13 @@ from service.experiment_commands.working import ID, print_json, print_line, with
 if TYPE_CHECKING:
     from service.experiments.admin import ExperimentAdmin
     from service.experiments.results.answers import ResultsAnswer
-    from service.experiments.stores import ExperimentStore
+    from service.experiments.stores import PeopleReader
 
 
 @click.command("list")
 def list_command() -> None:
     """Every experiment with its status and weights."""
-    for revision in with_store(lambda store, admin: admin.all()):
+    for revision in with_store(lambda reader, admin: admin.all()):
         print_line(revision)
 
 
@@ -25,7 +25,7 @@ def show(experiment_id: str) -> None:
     """One experiment with all its changes, as JSON."""
     from service.experiments.wire import described_in_detail
 
-    print_json(described_in_detail(with_store(lambda store, admin: admin.history(experiment_id))))
+    print_json(described_in_detail(with_store(lambda reader, admin: admin.history(experiment_id))))
 
 
 @click.command()
@@ -40,9 +40,9 @@ def results(experiment_id: str, kind: str) -> None:
     from service.experiments.results.rows import results_csv
     from service.experiments.results.summary import summarise
 
-    async def read(store: "ExperimentStore", admin: "ExperimentAdmin") -> "ResultsAnswer":
+    async def read(reader: "PeopleReader", admin: "ExperimentAdmin") -> "ResultsAnswer":
         history = await admin.history(experiment_id)
-        people = await gather_people(store, experiment_id, history[-1].experiment.variant_ids)
+        people = await gather_people(reader, experiment_id, history[-1].experiment.variant_ids)
         return summarise(history, people)
 
     found = with_store(read)
@@ -60,9 +60,9 @@ def export(experiment_id: str, kind: str) -> None:
     from service.experiments.people import gather_people
     from service.experiments.rows import csv_of, rows_of
 
-    async def read(store: "ExperimentStore", admin: "ExperimentAdmin") -> list[dict[str, Any]]:
+    async def read(reader: "PeopleReader", admin: "ExperimentAdmin") -> list[dict[str, Any]]:
         revision = await admin.get(experiment_id)
-        return rows_of(await gather_people(store, experiment_id, revision.experiment.variant_ids))
+        return rows_of(await gather_people(reader, experiment_id, revision.experiment.variant_ids))
 
     rows = with_store(read)
     if kind == "csv":

@@ -13,20 +13,20 @@ from service.command_line import read_settings, run_foreseen
 if TYPE_CHECKING:
     from service.experiments.admin import ExperimentAdmin
     from service.experiments.revisions import Revision
-    from service.experiments.stores import ExperimentStore
+    from service.experiments.stores import PeopleReader
     from service.settings import Settings
 
 ID = click.argument("experiment_id")
 
 
-def with_store(work: "Callable[[ExperimentStore, ExperimentAdmin], Awaitable[Any]]") -> Any:
+def with_store(work: "Callable[[PeopleReader, ExperimentAdmin], Awaitable[Any]]") -> Any:
     """Do something with the store that the settings name. What goes wrong is one line, and exit code 1."""
     from service.errors import RequestError
     from service.experiments.errors import DefinitionError, TransitionError, UnknownExperimentError
 
     async def run() -> Any:
-        async with _opened(read_settings()) as (store, admin):
-            return await work(store, admin)
+        async with _opened(read_settings()) as (reader, admin):
+            return await work(reader, admin)
 
     try:
         return run_foreseen(run())
@@ -35,22 +35,29 @@ def with_store(work: "Callable[[ExperimentStore, ExperimentAdmin], Awaitable[Any
 
 
 @asynccontextmanager
-async def _opened(settings: "Settings") -> "AsyncIterator[tuple[ExperimentStore, ExperimentAdmin]]":
+async def _opened(settings: "Settings") -> "AsyncIterator[tuple[PeopleReader, ExperimentAdmin]]":
     from service.database import open_configured_database
     from service.experiments.admin import ExperimentAdmin
+    from service.experiments.counted import CountedPeople
     from service.experiments.standing import make_standing_experiment, standing_experiment
     from service.experiments.stores.opening import open_experiment_store
     from service.experiments.stores.sql import SQLStore
     from service.recommending.arms import ARMS
+    from service.storage.queue import QueueSettings, open_queue
 
     database = await open_configured_database(settings)
     dynamodb = await open_experiment_store(settings)
+    place, queue = QueueSettings(settings.craic_home), None
     try:
         store = dynamodb or SQLStore(database, settings.poll_seconds)
+        if store.hold_seconds > 0 and place.file.exists():
+            queue = await open_queue(place)
         await store.prepare()
         await make_standing_experiment(store, standing_experiment(settings), time.time())
-        yield store, ExperimentAdmin(store, ARMS, time.time)
+        yield CountedPeople(store, queue), ExperimentAdmin(store, ARMS, time.time)
     finally:
+        if queue is not None:
+            await queue.close()
         if dynamodb is not None:
             await dynamodb.close()
         await database.close()

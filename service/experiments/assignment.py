@@ -4,17 +4,17 @@ Version 2 of that hash: FNV-1a, 32 bits, over the UTF-16 code units of the seed 
 of the result, modulo 10,000. (Fowler, Noll, Vo: "The FNV Non-Cryptographic Hash Algorithm".)
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 
 import orjson
 from msgspec import Struct
 
+from core.kernels.fnv import OFFSET_BASIS, fnv1a, fnv1a_twice
+from core.kernels.jit import pinned
 from service.experiments.buckets import BUCKETS
 from service.experiments.revisions import Revision
-
-_OFFSET_BASIS = 0x811C9DC5
-_PRIME = 0x01000193
 
 
 def bucket(unit_id: str, seed: str) -> float:
@@ -24,23 +24,25 @@ def bucket(unit_id: str, seed: str) -> float:
 
 def hash_state(seed: str) -> int:
     """What the hash has come to after the seed; the same for every unit, so worked out once."""
-    return _fnv1a(seed, _OFFSET_BASIS)
+    return int(_compiled()[0](*_units(seed), OFFSET_BASIS))
 
 
 def bucket_number(unit_id: str, state: int) -> int:
     """As `bucket`, times 10,000, from the `hash_state` of the seed."""
-    return _fnv1a(str(_fnv1a(unit_id, state)), _OFFSET_BASIS) % BUCKETS
+    return int(_compiled()[1](*_units(unit_id), state)) % BUCKETS
 
 
-def _fnv1a(text: str, state: int) -> int:
-    for unit in text.encode() if text.isascii() else _utf16_units(text):
-        state = ((state ^ unit) * _PRIME) & 0xFFFFFFFF
-    return state
+@cache
+def _compiled() -> tuple[Callable[[bytes, int, int], int], Callable[[bytes, int, int], int]]:
+    """The kernels, when they are needed first: who only reads this module does not wait for a compiler."""
+    return pinned(fnv1a, b"", 1, OFFSET_BASIS), pinned(fnv1a_twice, b"", 1, OFFSET_BASIS)
 
 
-def _utf16_units(text: str) -> Iterable[int]:
-    raw = text.encode("utf-16-le", "surrogatepass")
-    return (low | high << 8 for low, high in zip(raw[::2], raw[1::2], strict=True))
+def _units(text: str) -> tuple[bytes, int]:
+    """UTF-16 code units and how many bytes each has: one where that is enough, as nearly always."""
+    if text.isascii():
+        return text.encode(), 1
+    return text.encode("utf-16-le", "surrogatepass"), 2
 
 
 class Choice(Struct, frozen=True):
@@ -66,6 +68,8 @@ class Running:
     """An experiment as it is needed for each request."""
 
     revision: Revision
+    experiment_id: str
+    varies: frozenset[str]
     state: int
     layer_state: int
     layer_from: int
@@ -78,6 +82,8 @@ class Running:
         experiment, buckets = revision.experiment, revision.buckets
         return cls(
             revision=revision,
+            experiment_id=experiment.experiment_id,
+            varies=experiment.varies,
             state=hash_state(experiment.hash_seed),
             # A hash of its own: place in the layer and variant must not hang together.
             layer_state=hash_state(f"layer:{experiment.layer_name}"),
@@ -106,6 +112,7 @@ class Assigner:
     """The experiments of one moment. Nothing here waits: a person costs some microseconds."""
 
     def __init__(self, revisions: Iterable[Revision]) -> None:
+        _compiled()  # now, and not while the first request waits
         self._running = [
             Running.of(revision) for revision in revisions if revision.experiment.status == "running"
         ]
@@ -119,17 +126,17 @@ class Assigner:
         drawn: list[Draw] = []
         taken: frozenset[str] = frozenset()
         for running in self._running:
-            experiment = running.revision.experiment
-            if not experiment.covers(now) or taken & experiment.varies or not running.has(unit_id):
+            is_taken = bool(taken) and not taken.isdisjoint(running.varies)
+            if is_taken or not running.revision.experiment.covers(now) or not running.has(unit_id):
                 continue
-            taken |= experiment.varies
+            taken |= running.varies
             number = bucket_number(unit_id, running.state)
             drawn.append(Draw(running, running.owners[number], bool(running.moved[number])))
         return drawn
 
     def choice(self, drawn: list[Draw]) -> Choice:
         """What the draws come to together."""
-        key = tuple([(draw.running.revision.experiment_id, draw.place) for draw in drawn])
+        key = tuple([(draw.running.experiment_id, draw.place) for draw in drawn])
         known = self._choices.get(key)
         if known is None:
             known = self._choices[key] = _combined(drawn)

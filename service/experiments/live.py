@@ -63,7 +63,13 @@ class LiveExperiments:
         if now >= self._changes_at:
             self._rebuild(now)
         drawn = self._assigner.draw(user_id, now)
-        return None if any(draw.is_unsure for draw in drawn) else self._assigner.choice(drawn)
+        for place, draw in enumerate(drawn):
+            if draw.is_unsure:
+                known = self._sticky.recalled(draw, user_id)
+                if known is None:
+                    return None
+                drawn[place] = known
+        return self._assigner.choice(drawn)
 
     async def choose(self, user_id: str, now: float) -> Choice:
         """The same for someone whose bucket has moved; waits for the store, but not for long."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from service.experiments.stores import ExperimentStore, Person
+from service.experiments.stores import PeopleReader, Person
 
 _WHOLE = ("map_version", "exposures", "clicks", "saves", "hides", "errors", "pre_activity", "is_crossed")
 
@@ -55,14 +55,14 @@ class _Columns:
 
 
 async def gather_people(
-    store: ExperimentStore, experiment_id: str, variants: tuple[str, ...]
+    reader: PeopleReader, experiment_id: str, variants: tuple[str, ...]
 ) -> Mapping[str, VariantPeople]:
     """The people of each variant, in the order of `variants`; one without people has empty arrays.
 
     Who was assigned and has neither been shown an answer nor had a request fail is left out. Raises StorageError.
     """
     columns = {variant: _Columns() for variant in variants}
-    async for page in store.people(experiment_id):
+    async for page in reader.people(experiment_id):
         for person in page:
             if person.exposures + person.errors > 0 and person.variant in columns:
                 columns[person.variant].add(person)

@@ -14,7 +14,7 @@ from service.experiments.definition import MOST_VARIANTS, Experiment, Metric, Na
 from service.experiments.errors import DefinitionError
 from service.experiments.people import VariantPeople, gather_people
 from service.experiments.statistics import power
-from service.experiments.stores import ExperimentStore
+from service.experiments.stores import PeopleReader
 
 #: The count that each metric is about.
 _COUNTS: Mapping[Metric, str] = {"click_through_rate": "clicks", "save_rate": "saves", "hide_rate": "hides"}
@@ -65,14 +65,14 @@ class PlanAnswer(Struct):
     power: float
 
 
-async def plan_for(asked: PlanRequest, store: ExperimentStore, admin: ExperimentAdmin) -> PlanAnswer:
+async def plan_for(asked: PlanRequest, reader: PeopleReader, admin: ExperimentAdmin) -> PlanAnswer:
     """The plan that is asked for. Raises DefinitionError, UnknownExperimentError and StorageError."""
     experiment = None
     if asked.experiment_id is not None:
         experiment = (await admin.get(asked.experiment_id)).experiment
     people = None
     if experiment is not None and asked.baseline is None:
-        everyone = await gather_people(store, experiment.experiment_id, experiment.variant_ids)
+        everyone = await gather_people(reader, experiment.experiment_id, experiment.variant_ids)
         people = everyone[experiment.control]
     return planned(asked, experiment, people)
 

@@ -51,11 +51,11 @@ class Shipper:
         for user_id in await self._queue.forgotten():
             await self._store.forget(user_id)
             await self._queue.settle_forgotten(user_id)
-        shipment = await self._queue.shipment()
+        shipment = await self._queue.shipment(self._store.hold_seconds)
         if shipment is None:
             return False
         await self._store.add(shipment.source, shipment.number, shipment.increments)
-        await self._queue.settle_shipment(shipment.number)
+        await self._queue.settle_shipment(shipment.number, remembers_people=self._store.hold_seconds > 0)
         return True
 
     async def _attempt(self) -> bool:

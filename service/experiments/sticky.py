@@ -1,7 +1,8 @@
 """Those whose bucket has moved: they may have been shown another variant before, which they then keep.
 
 Only for them does a request ask the store, and not for long: the map answers when the store does not. A store that
-did not answer is left alone for a while, so that it costs one request in some seconds its patience and no more.
+did not answer is left alone for a while, and then asked for one person at first, so that it costs one request in some
+seconds its patience and no more.
 """
 
 import asyncio
@@ -37,18 +38,27 @@ class Sticky:
         self._patience_seconds = patience_seconds
         self._rest_seconds = rest_seconds
         self._rests_until = 0.0
+        self._has_failed = self._is_tried = False
         self._known: OrderedDict[tuple[str, str], str] = OrderedDict()
         self._log = SparseLog(logger)
 
     async def settle(self, draw: Draw, user_id: str, now: float) -> Draw:
         """The draw with the variant that holds for the person; `now` in seconds since 1970."""
+        if (known := self.recalled(draw, user_id)) is not None:
+            return known
         revision = draw.running.revision
-        ids = revision.experiment.variant_ids
-        variant = await self._held(
-            revision.experiment_id, user_id, ids[draw.place], revision.map_version, now
-        )
-        # A variant of that name is always there: none can be taken out once people take part.
-        return Draw(draw.running, ids.index(variant) if variant in ids else draw.place, is_unsure=False)
+        mapped = revision.experiment.variant_ids[draw.place]
+        variant = await self._held(revision.experiment_id, user_id, mapped, revision.map_version, now)
+        return _with_variant(draw, variant)
+
+    def recalled(self, draw: Draw, user_id: str) -> Draw | None:
+        """The same at once, for somebody who is remembered; None for others."""
+        key = draw.running.experiment_id, user_id
+        variant = self._known.get(key)
+        if variant is None:
+            return None
+        self._known.move_to_end(key)
+        return _with_variant(draw, variant)
 
     def forget(self, user_id: str) -> None:
         """Remember nothing of a person any more."""
@@ -59,19 +69,27 @@ class Sticky:
         self, experiment_id: str, user_id: str, variant: str, map_version: int, now: float
     ) -> str:
         key = experiment_id, user_id
-        if key in self._known:
-            self._known.move_to_end(key)
-            return self._known[key]
-        if time.monotonic() < self._rests_until:
+        if self._is_tried or time.monotonic() < self._rests_until:
             return variant
+        self._is_tried = self._has_failed
         try:
             async with asyncio.timeout(self._patience_seconds):
                 held = await self._store.claim(experiment_id, user_id, variant, map_version, now)
         except (StorageError, TimeoutError) as error:
+            self._has_failed = True
             self._rests_until = time.monotonic() + self._rest_seconds
             self._log.warning("people are assigned by the map alone: %s", str(error) or "no answer in time")
             return variant
+        finally:
+            self._is_tried = False
+        self._has_failed = False
         self._known[key] = held
         if len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
         return held
+
+
+def _with_variant(draw: Draw, variant: str) -> Draw:
+    ids = draw.running.revision.experiment.variant_ids
+    # A variant of that name is always there: none can be taken out once people take part.
+    return Draw(draw.running, ids.index(variant) if variant in ids else draw.place, is_unsure=False)

@@ -16,7 +16,7 @@ from service.experiments.results.answers import ResultsAnswer
 from service.experiments.results.rows import results_csv
 from service.experiments.revisions import Revision
 from service.experiments.rows import csv_of, rows_of
-from service.experiments.stores import ExperimentStore
+from service.experiments.stores import PeopleReader
 from service.experiments.wire import (
     ExperimentChange,
     ExperimentRequest,
@@ -38,13 +38,13 @@ class ExperimentRoutes:
 
     def __init__(
         self,
-        store: ExperimentStore,
+        reader: PeopleReader,
         admin: ExperimentAdmin,
         live: LiveExperiments,
         summarise: Summarise,
         credentials: Credentials,
     ) -> None:
-        self._store = store
+        self._reader = reader
         self._admin = admin
         self._live = live
         self._summarise = summarise
@@ -85,7 +85,7 @@ class ExperimentRoutes:
     async def plan(self, request: web.Request) -> web.Response:
         """How many people an experiment needs."""
         asked = decode(PlanRequest, await read_body(request))
-        return json_answer(await plan_for(asked, self._store, self._admin))
+        return json_answer(await plan_for(asked, self._reader, self._admin))
 
     async def create(self, request: web.Request) -> web.Response:
         """A new draft."""
@@ -118,7 +118,7 @@ class ExperimentRoutes:
     async def _people(self, request: web.Request) -> tuple[Sequence[Revision], Mapping[str, VariantPeople]]:
         history = await self._admin.history(_id(request))
         experiment = history[-1].experiment
-        return history, await gather_people(self._store, experiment.experiment_id, experiment.variant_ids)
+        return history, await gather_people(self._reader, experiment.experiment_id, experiment.variant_ids)
 
     def _changed(self, revision: Revision, status: int = 200) -> web.Response:
         self._live.look_now()

@@ -18,7 +18,7 @@ from service.answers import (
 )
 from service.errors import BadRequestError, UnavailableError
 from service.experiments.live import LiveExperiments
-from service.experiments.stores import ExperimentStore, Person
+from service.experiments.stores import PeopleReader, Person
 from service.identity import Credentials, require_self_or_admin
 from service.live.event import iso
 from service.live.keeper import Keeper
@@ -42,7 +42,7 @@ class PeopleRoutes:
         database: Database,
         queue: DurableQueue | None,
         keeper: Keeper,
-        store: ExperimentStore,
+        reader: PeopleReader,
         experiments: LiveExperiments,
         credentials: Credentials,
         clock: Callable[[], float],
@@ -50,7 +50,7 @@ class PeopleRoutes:
         self._database = database
         self._queue = queue
         self._keeper = keeper
-        self._store = store
+        self._reader = reader
         self._experiments = experiments
         self._credentials = credentials
         self._clock = clock
@@ -62,7 +62,7 @@ class PeopleRoutes:
         waiting = await queue.export_user(user_id)
         try:
             stored = await export_user(self._database, user_id)
-            people = await self._store.of_person(user_id)
+            people = await self._reader.of_person(user_id)
         except StorageError as error:
             logger.warning("nothing can be exported: %s", error)
             raise UnavailableError("The database does not answer at the moment", retry_after=5) from error

@@ -21,7 +21,7 @@ from typing import TypeVar
 from service.experiments.increments import Increment
 from service.storage.errors import StorageUnavailable
 from service.storage.file_lock import FileLock
-from service.storage.queue_counts import Countable, Shipment
+from service.storage.queue_counts import Countable, Shipment, WaitingCounts
 from service.storage.queue_entries import (
     Batch,
     ErasedRows,
@@ -205,17 +205,30 @@ class DurableQueue:
         """Note that feedback up to `position` is counted, and what it came to."""
         await self._writer.call(lambda: self._writes.settle_counted(position, counts))
 
-    async def shipment(self) -> Shipment | None:
-        """The counts to be sent next: the same until they are settled, None when there are none."""
+    async def shipment(self, hold_seconds: float = 0.0) -> Shipment | None:
+        """The counts to be sent next: the same until they are settled, None when there are none.
+
+        Those of people whom the store is known to have wait until they are `hold_seconds` old.
+        """
         waiting = await self._read(self._reads.shipment)
         if waiting is None:
-            await self._writer.call(self._writes.make_shipment)
+            before = self._now() - hold_seconds if hold_seconds else float("inf")
+            await self._writer.call(lambda: self._writes.make_shipment(before))
             waiting = await self._read(self._reads.shipment)
         return waiting
 
-    async def settle_shipment(self, number: int) -> None:
-        """Note that the experiments' store has a shipment."""
-        await self._writer.call(lambda: self._writes.settle_shipment(number))
+    async def settle_shipment(self, number: int, *, remembers_people: bool = False) -> None:
+        """Note that the experiments' store has a shipment; and, if asked to, that it has those people from now on."""
+        sent_at = self._now() if remembers_people else None
+        await self._writer.call(lambda: self._writes.settle_shipment(number, sent_at))
+
+    async def waiting_counts(self, experiment_id: str) -> WaitingCounts:
+        """What an experiment has counted and its store may not have."""
+        return await self._read(lambda: self._reads.waiting_counts(experiment_id, None))
+
+    async def waiting_counts_of(self, user_id: str) -> WaitingCounts:
+        """The same of one person in all experiments."""
+        return await self._read(lambda: self._reads.waiting_counts(None, user_id))
 
     async def forgotten(self) -> list[str]:
         """Whom the experiments' store has yet to forget."""

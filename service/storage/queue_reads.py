@@ -8,9 +8,11 @@ from typing import Any
 from service.storage.queue_counts import (
     Countable,
     Shipment,
+    WaitingCounts,
     read_countable,
     read_forgotten,
     read_shipment,
+    read_waiting_counts,
 )
 from service.storage.queue_entries import (
     Batch,
@@ -120,6 +122,11 @@ class QueueReads:
         """The shipment that is under way to the experiments' store."""
         with self._snapshot():
             return read_shipment(self._db)
+
+    def waiting_counts(self, experiment_id: str | None, user_id: str | None) -> WaitingCounts:
+        """What experiments have counted and their store may not have, of one experiment or of one person."""
+        with self._snapshot():
+            return read_waiting_counts(self._db, experiment_id, user_id)
 
     def forgotten(self) -> list[str]:
         """Whom the experiments' store has yet to forget."""

@@ -9,7 +9,7 @@ from service.storage.queue_entries import Mark
 
 Kind = Literal["feedback", "exposures"]
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 # `end_bytes` is to bytes what `id` is to rows: how many were put up to and including this row since the file
 # began. So how much lies between two rows is a difference, and nothing has to be added up or kept in step.
@@ -83,6 +83,21 @@ _COUNTS = (
     # Whom the experiments' store has yet to forget.
     "CREATE TABLE forgotten (user_id TEXT PRIMARY KEY) WITHOUT ROWID",
 )
+# From version 3 on: whom the store knows in which experiment, so that their counts may be gathered for longer; and
+# since when a row of counts is open, 0 for somebody whom it does not know.
+_KNOWN = (
+    """CREATE TABLE known (
+        experiment_id TEXT NOT NULL,
+        user_id TEXT NOT NULL,
+        sent_at REAL NOT NULL,
+        PRIMARY KEY (experiment_id, user_id)
+    ) WITHOUT ROWID""",
+    "CREATE INDEX known_user ON known (user_id)",
+    "CREATE INDEX known_sent ON known (sent_at)",
+    "ALTER TABLE counts ADD COLUMN opened_at REAL NOT NULL DEFAULT 0",
+    "DROP INDEX counts_shipment",
+    "CREATE INDEX counts_opened ON counts (shipment, opened_at)",
+)
 _STAMP = f"PRAGMA user_version = {SCHEMA_VERSION}"
 
 
@@ -133,7 +148,11 @@ def _connect(path: Path, busy_seconds: float) -> sqlite3.Connection:
 def _create_tables(connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
     [(version,)] = connection.execute("PRAGMA user_version")
-    missing = {0: (*_SCHEMA, *_COUNTS, _STAMP), 1: (*_COUNTS, _STAMP)}
+    missing = {
+        0: (*_SCHEMA, *_COUNTS, *_KNOWN, _STAMP),
+        1: (*_COUNTS, *_KNOWN, _STAMP),
+        2: (*_KNOWN, _STAMP),
+    }
     for statement in missing.get(version, ()):
         connection.execute(statement)
     connection.execute("COMMIT")

@@ -19,6 +19,7 @@ from service.storage.queue_counts import (
     drop_shipment,
     forget_counts,
     make_shipment,
+    prune_known,
 )
 from service.storage.queue_entries import (
     ErasedRows,
@@ -39,6 +40,8 @@ RETRY_AFTER_SECONDS = 10
 PRUNE_ROWS = 200
 #: How long rows that the main database refused are kept for someone to look at.
 REFUSED_KEPT_SECONDS = 30 * 86_400.0
+#: How long it is remembered whom the experiments' store knows, since it was sent something of them.
+KNOWN_KEPT_SECONDS = 60 * 86_400.0
 
 _INSERT_FEEDBACK = "INSERT INTO feedback VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _INSERT_PACK = "INSERT INTO exposures VALUES (?, ?, ?, ?, ?)"
@@ -99,10 +102,13 @@ class QueueWrites:
                 refused=self._delete("DELETE FROM refused WHERE user_id = ?", user_id),
             )
 
-    def make_shipment(self) -> None:
-        """Number what is counted and open, so that it can be sent. Durable: a number never means two things."""
+    def make_shipment(self, before: float) -> None:
+        """Number what is counted and has been open since `before`, so that it can be sent.
+
+        Durable: a number never means two things.
+        """
         with self._transaction():
-            make_shipment(self._db, SHIPMENT_PEOPLE)
+            make_shipment(self._db, SHIPMENT_PEOPLE, before)
 
     # Those below may be lost by a power cut: then the same rows are drained or deleted again, without effect.
     # So they save the fsync, which the puts behind them would wait for.
@@ -114,10 +120,10 @@ class QueueWrites:
                 "UPDATE erased SET settled = 1 WHERE user_id = ? AND erased_at <= ?", (user_id, at)
             )
 
-    def settle_shipment(self, number: int) -> None:
-        """Note that the experiments' store has a shipment."""
+    def settle_shipment(self, number: int, sent_at: float | None) -> None:
+        """Note that the experiments' store has a shipment, and with `sent_at` that it knows its people."""
         with self._transaction(durable=False):
-            drop_shipment(self._db, number)
+            drop_shipment(self._db, number, sent_at)
 
     def settle_forgotten(self, user_id: str) -> None:
         """Note that the experiments' store has forgotten a person."""
@@ -176,6 +182,7 @@ class QueueWrites:
             old = list(takewhile(is_old, oldest))
             if old:
                 self._db.execute("DELETE FROM feedback WHERE id <= ?", (old[-1][0],))
+            prune_known(self._db, now - KNOWN_KEPT_SECONDS, PRUNE_ROWS)
             return len(old) + self._delete(_OLD_REFUSED, now - REFUSED_KEPT_SECONDS, PRUNE_ROWS)
 
     def close(self) -> None:

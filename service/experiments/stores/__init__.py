@@ -4,8 +4,8 @@ Every method raises StorageUnavailable when the store cannot be reached or does 
 when it refuses what it was asked; see `service.storage.errors`.
 """
 
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from service.experiments.increments import Increment
@@ -18,7 +18,8 @@ class Person:
 
     `variant` is the first that they were assigned, by version `map_version` of the map; `other_exposures` of the
     `exposures` showed another one. `pre_activity` is how many events they had liked before; `latency_ms` is the sum;
-    `errors` are requests that failed. Times in whole seconds since 1970.
+    `errors` are requests that failed. Times in whole seconds since 1970. `shipments` are the last that were added of
+    each source, where the store knows that of a person.
     """
 
     experiment_id: str
@@ -35,9 +36,22 @@ class Person:
     assigned_at: int | None
     seen_at: int | None
     errors: int = 0
+    shipments: Mapping[str, int] = field(default_factory=dict, compare=False)
 
 
-class ExperimentStore(Protocol):
+class PeopleReader(Protocol):
+    """What is computed of an experiment needs no more of a store than this."""
+
+    def people(self, experiment_id: str) -> AsyncIterator[list[Person]]:
+        """Everyone in an experiment, page by page."""
+        ...
+
+    async def of_person(self, user_id: str) -> list[Person]:
+        """Everything about a person."""
+        ...
+
+
+class ExperimentStore(PeopleReader, Protocol):
     """The interface. Instances belong to one event loop."""
 
     @property
@@ -48,6 +62,12 @@ class ExperimentStore(Protocol):
     @property
     def ship_seconds(self) -> float:
         """How often to send counts."""
+        ...
+
+    @property
+    def hold_seconds(self) -> float:
+        """For how long to gather counts of somebody whom the store knows already; where not 0, `Person.shipments` is
+        known."""
         ...
 
     async def prepare(self) -> None:

@@ -2,7 +2,7 @@
 
 `whatsthecraic-experiments` holds every version under `<experiment>@<version>`, written once, and under the
 experiment's own id a copy of the latest for those who look there. `whatsthecraic-ab-assignments` holds one item for
-each person and experiment.
+each person and experiment. Its index has keys alone, so that it is written once for a person and not with every count.
 
 Each update of an item is a single call, and carries the number of its shipment: an item that has seen that number of
 that source refuses it. So a shipment that is sent again, as a whole or in part, counts once, without transactions.
@@ -25,8 +25,11 @@ from service.experiments.stores.dynamodb_client import (
 )
 from service.experiments.stores.dynamodb_items import adding, claiming, number, person_of
 from service.experiments.stores.dynamodb_tables import INDEX, prepare_tables
+from service.tasks import end_tasks
 
 _DAY = 86_400
+#: Items of one BatchGetItem: the most that there may be.
+_KEYS = 100
 
 
 async def open_dynamodb(
@@ -50,6 +53,10 @@ class DynamoDBStore:
     @property
     def ship_seconds(self) -> float:
         return self._settings.ship_seconds
+
+    @property
+    def hold_seconds(self) -> float:
+        return self._settings.hold_seconds
 
     async def prepare(self) -> None:
         await prepare_tables(self._client, self._settings)
@@ -123,12 +130,30 @@ class DynamoDBStore:
             "IndexName": INDEX,
             "KeyConditionExpression": "experiment_id = :experiment",
             "ExpressionAttributeValues": {":experiment": {"S": experiment_id}},
+            "ProjectionExpression": "user_id, experiment_id",
+            "Limit": CONCURRENT_CALLS * _KEYS,
         }
-        async for page in self._client.pages("query", query):
-            yield [person_of(item) for item in page if "variant" in item]
+        async for keys in self._client.pages("query", query):
+            parts = [keys[start : start + _KEYS] for start in range(0, len(keys), _KEYS)]
+            reading = [asyncio.create_task(self._items(part)) for part in parts]
+            try:
+                for items in reading:
+                    yield [person_of(item) for item in await items if "variant" in item]
+            finally:
+                await end_tasks(reading)
 
     async def close(self) -> None:
         await self._client.close()
+
+    async def _items(self, keys: Sequence[Item]) -> list[Item]:
+        """The items of at most `_KEYS` keys in one order. Those deleted meanwhile are left out."""
+        found: list[Item] = []
+        asked = {self._settings.assignments_table: {"Keys": list(keys)}}
+        while asked:
+            answer = await self._client.call("batch_get_item", {"RequestItems": asked})
+            found += answer["Responses"].get(self._settings.assignments_table, ())
+            asked = answer.get("UnprocessedKeys", {})
+        return sorted(found, key=lambda item: str(item["user_id"]["S"]))
 
     async def _add_one(self, source: str, shipment: int, one: Increment) -> None:
         update = adding(one, source, shipment, self._expires(one.last_at))

@@ -49,7 +49,8 @@ _ERRORS: dict[str, type[StorageError]] = {
 class DynamoDBSettings:
     """Where the tables are. `endpoint` is None for AWS itself; timeouts are in seconds.
 
-    An item is deleted by DynamoDB `keep_days` after its person was last seen.
+    An item is deleted by DynamoDB `keep_days` after its person was last seen. Counts of somebody whom the tables know
+    are gathered for `hold_seconds`, which is what writes cost.
     """
 
     region: str
@@ -63,6 +64,7 @@ class DynamoDBSettings:
     read_timeout: float = 0.5
     poll_seconds: float = 30.0
     ship_seconds: float = 30.0
+    hold_seconds: float = 86_400.0
 
 
 class DynamoDBClient:

@@ -5,7 +5,7 @@ from typing import Any
 from service.experiments.increments import Increment
 from service.experiments.stores import Person
 
-_SHOWN = "shown_"
+_SHOWN, _SHIPMENT = "shown_", "shipment_"
 
 #: The first writer's variant stays; so do the other facts of the first answer.
 CLAIM = (
@@ -44,7 +44,7 @@ def adding(one: Increment, source: str, shipment: int, expires: int) -> dict[str
 
     An attribute for each variant counts its answers, because an update cannot compare it with the item's own.
     """
-    names, first = {"#seen": f"shipment_{source}"}, "SET"
+    names, first = {"#seen": f"{_SHIPMENT}{source}"}, "SET"
     values = {
         ":number": number(shipment),
         ":variant": {"S": one.variant},
@@ -75,7 +75,7 @@ def adding(one: Increment, source: str, shipment: int, expires: int) -> dict[str
 def person_of(item: dict[str, Any]) -> Person:
     """The person that an item holds."""
     variant = item["variant"]["S"]
-    shown = {name: int(value["N"]) for name, value in item.items() if name.startswith(_SHOWN)}
+    shown = _numbers_of(item, _SHOWN)
     exposures = sum(shown.values())
     return Person(
         experiment_id=item["experiment_id"]["S"],
@@ -83,7 +83,7 @@ def person_of(item: dict[str, Any]) -> Person:
         variant=variant,
         map_version=_whole(item, "map_version") or 1,
         exposures=exposures,
-        other_exposures=exposures - shown.get(f"{_SHOWN}{variant}", 0),
+        other_exposures=exposures - shown.get(variant, 0),
         clicks=_whole(item, "clicks") or 0,
         saves=_whole(item, "saves") or 0,
         hides=_whole(item, "hides") or 0,
@@ -92,7 +92,15 @@ def person_of(item: dict[str, Any]) -> Person:
         assigned_at=_whole(item, "assigned_at"),
         seen_at=_whole(item, "seen_at"),
         errors=_whole(item, "errors") or 0,
+        shipments=_numbers_of(item, _SHIPMENT),
     )
+
+
+def _numbers_of(item: dict[str, Any], prefix: str) -> dict[str, int]:
+    """The attributes whose names begin so, by the rest of their names."""
+    return {
+        name.removeprefix(prefix): int(value["N"]) for name, value in item.items() if name.startswith(prefix)
+    }
 
 
 def _whole(item: dict[str, Any], name: str) -> int | None:

@@ -28,7 +28,7 @@ _INDEX_DEFINITION = {
         {"AttributeName": "experiment_id", "KeyType": "HASH"},
         {"AttributeName": "user_id", "KeyType": "RANGE"},
     ],
-    "Projection": {"ProjectionType": "ALL"},
+    "Projection": {"ProjectionType": "KEYS_ONLY"},
 }
 
 

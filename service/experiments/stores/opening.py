@@ -19,5 +19,8 @@ async def open_experiment_store(settings: Settings) -> ExperimentStore | None:
             secret_access_key=settings.aws_secret_access_key,
             experiments_table=settings.dynamodb_table_experiments,
             assignments_table=settings.dynamodb_table_assignments,
+            poll_seconds=settings.dynamodb_seconds,
+            ship_seconds=settings.dynamodb_seconds,
+            hold_seconds=settings.dynamodb_hold_seconds,
         )
     )

@@ -25,6 +25,10 @@ class SQLStore:
     def ship_seconds(self) -> float:
         return self._ship_seconds
 
+    @property
+    def hold_seconds(self) -> float:
+        return 0.0
+
     async def prepare(self) -> None:
         """Nothing: migrations make the tables."""
 

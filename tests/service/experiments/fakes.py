@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
-from service.experiments.increments import Increment
+from service.experiments.increments import Increment, summed
 from service.experiments.revisions import Revision
 from service.experiments.stores import Person
 from service.storage.errors import StorageUnavailable
@@ -14,6 +14,7 @@ class FakeStore:
 
     poll_seconds = 0.02
     ship_seconds = 0.02
+    hold_seconds = 0.0
 
     def __init__(self) -> None:
         self.kept: list[Revision] = []
@@ -58,14 +59,40 @@ class FakeStore:
 
     async def of_person(self, user_id: str) -> list[Person]:
         await self._answer()
-        return []
+        return [one for one in self._people() if one.user_id == user_id]
 
     async def people(self, experiment_id: str) -> AsyncIterator[list[Person]]:
         await self._answer()
-        yield []
+        yield [one for one in self._people() if one.experiment_id == experiment_id]
 
     async def close(self) -> None:
         """Nothing to give back."""
+
+    def _people(self) -> list[Person]:
+        """Those of what was added."""
+        shipments: dict[tuple[str, str], dict[str, int]] = {}
+        for (source, number), increments in self.added.items():
+            for one in increments:
+                shipments.setdefault((one.experiment_id, one.user_id), {})[source] = number
+        return [
+            Person(
+                experiment_id=one.experiment_id,
+                user_id=one.user_id,
+                variant=one.variant,
+                map_version=one.map_version,
+                exposures=one.exposures,
+                other_exposures=one.exposures - one.shown.get(one.variant, 0),
+                clicks=one.clicks,
+                saves=one.saves,
+                hides=one.hides,
+                pre_activity=one.pre_activity,
+                latency_ms=one.latency_ms,
+                assigned_at=int(one.first_at),
+                seen_at=int(one.last_at),
+                shipments=shipments[one.experiment_id, one.user_id],
+            )
+            for one in summed(increment for increments in self.added.values() for increment in increments)
+        ]
 
     async def _answer(self) -> None:
         self.calls += 1

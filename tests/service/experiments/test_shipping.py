@@ -1,13 +1,17 @@
 import asyncio
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from service.experiments.counted import CountedPeople
 from service.experiments.increments import Increment, summed
 from service.experiments.shipping import Shipper
 from service.storage.errors import StorageUnavailable
 from service.storage.queue import DurableQueue, QueueSettings, open_queue
 from service.storage.queue_counts import SHIPMENT_PEOPLE
+from service.storage.queue_writes import KNOWN_KEPT_SECONDS
 from service.tasks import end_tasks
 from tests.integration.running import eventually
 from tests.service.experiments.fakes import FakeStore
@@ -123,4 +127,126 @@ async def test_who_is_erased_is_not_counted_and_the_store_is_told(store: FakeSto
     await count(queue, clicks("1", at=51.0))
     await shipper.ship_once()
     assert total(store) == {"1": 1, "2": 1}, "who comes back starts afresh"
+    await queue.close()
+
+
+class Hour:
+    """The time of a test, in hours."""
+
+    def __init__(self) -> None:
+        self.hours = 1_000.0
+
+    def __call__(self) -> float:
+        return self.hours * 3_600.0
+
+
+async def ship_all(queue: DurableQueue, store: FakeStore) -> None:
+    shipper = Shipper(queue, store)
+    while await shipper.ship_once():
+        pass
+
+
+async def test_whom_the_store_knows_is_sent_once_in_a_while_and_who_is_new_at_once(
+    store: FakeStore, tmp_path: Path
+):
+    hour = Hour()
+    store.hold_seconds = 24 * 3_600.0
+    queue = await open_queue(QueueSettings(tmp_path), hour)
+    await count(queue, clicks("1", at=hour()))
+    await ship_all(queue, store)
+    assert total(store) == {"1": 1}
+    for _ in range(23):
+        hour.hours += 1
+        await count(queue, clicks("1", at=hour()))
+        await ship_all(queue, store)
+    assert total(store) == {"1": 1}
+    await count(queue, clicks("2", at=hour()))
+    await ship_all(queue, store)
+    assert total(store) == {"1": 1, "2": 1}
+    hour.hours += 2
+    await ship_all(queue, store)
+    assert total(store) == {"1": 24, "2": 1}
+    assert len(store.added) == 3
+    await queue.close()
+
+
+async def test_what_waits_is_counted_as_if_the_store_had_it_and_never_twice(store: FakeStore, tmp_path: Path):
+    hour = Hour()
+    store.hold_seconds = 24 * 3_600.0
+    queue = await open_queue(QueueSettings(tmp_path), hour)
+    counted = CountedPeople(store, queue)
+
+    async def clicked() -> dict[str, int]:
+        found = {one.user_id: one.clicks async for page in counted.people("exp") for one in page}
+        for user_id in found:
+            assert [one.clicks for one in await counted.of_person(user_id)] == [found[user_id]]
+        return found
+
+    await count(queue, clicks("1", at=hour()), clicks("2", at=hour()))
+    assert await clicked() == {"1": 1, "2": 1}, "whom the store does not have at all"
+    await ship_all(queue, store)
+    await count(queue, clicks("1", 5, at=hour()))
+    assert await clicked() == {"1": 6, "2": 1}, "what is held"
+    hour.hours += 25
+    under_way = await queue.shipment(store.hold_seconds)
+    assert under_way is not None
+    await count(queue, clicks("1", 7, at=hour()))
+    assert await clicked() == {"1": 13, "2": 1}, "what is under way"
+    await store.add(under_way.source, under_way.number, under_way.increments)
+    assert await clicked() == {"1": 13, "2": 1}, "what has arrived and is not settled"
+    await queue.settle_shipment(under_way.number, remembers_people=True)
+    assert await clicked() == {"1": 13, "2": 1}
+    hour.hours += 25
+    await ship_all(queue, store)
+    assert await clicked() == total(store) == {"1": 13, "2": 1}
+    await queue.close()
+
+
+async def test_who_is_erased_is_new_when_they_come_back(store: FakeStore, tmp_path: Path):
+    hour = Hour()
+    store.hold_seconds = 24 * 3_600.0
+    queue = await open_queue(QueueSettings(tmp_path), hour)
+    await count(queue, clicks("1", at=hour()))
+    await ship_all(queue, store)
+    await queue.erase_user("1")
+    assert _known(tmp_path) == []
+    hour.hours += 1
+    await count(queue, clicks("1", at=hour()))
+    await ship_all(queue, store)
+    assert len(store.added) == 2
+    await queue.close()
+
+
+def _known(directory: Path) -> list[tuple[str, str, float]]:
+    with closing(sqlite3.connect(QueueSettings(directory).file)) as db:
+        return db.execute("SELECT * FROM known").fetchall()
+
+
+async def test_it_is_forgotten_after_a_time_whom_the_store_knows(store: FakeStore, tmp_path: Path):
+    hour = Hour()
+    store.hold_seconds = 24 * 3_600.0
+    queue = await open_queue(QueueSettings(tmp_path), hour)
+    await count(queue, clicks("1", at=hour()))
+    await ship_all(queue, store)
+    hour.hours += KNOWN_KEPT_SECONDS / 3_600.0 - 1
+    await queue.prune()
+    assert len(_known(tmp_path)) == 1
+    hour.hours += 2
+    await queue.prune()
+    assert _known(tmp_path) == []
+    await queue.close()
+
+
+async def test_a_queue_of_the_release_before_keeps_what_it_counted(store: FakeStore, tmp_path: Path):
+    queue = await open_queue(QueueSettings(tmp_path))
+    await count(queue, clicks("1"))
+    await queue.close()
+    with closing(sqlite3.connect(QueueSettings(tmp_path).file)) as db:
+        db.executescript(
+            "DROP TABLE known; DROP INDEX counts_opened; ALTER TABLE counts DROP COLUMN opened_at;"
+            "CREATE INDEX counts_shipment ON counts (shipment); PRAGMA user_version = 2"
+        )
+    queue = await open_queue(QueueSettings(tmp_path))
+    await ship_all(queue, store)
+    assert total(store) == {"1": 1}
     await queue.close()

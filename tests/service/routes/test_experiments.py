@@ -1,10 +1,11 @@
-"""Experiments through the whole application, on the embedded database."""
+"""Experiments through the whole application, in the embedded database and in DynamoDB."""
 
 import csv
 import io
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import pytest
 
 from service.experiments.planning import PlanAnswer
 from service.experiments.results.answers import ResultsAnswer
+from service.experiments.stores import ExperimentStore
+from service.experiments.stores.dynamodb import open_dynamodb
 from service.experiments.wire import (
     ExperimentAnswer,
     ExperimentDetailAnswer,
@@ -20,6 +23,7 @@ from service.experiments.wire import (
 )
 from tests.apps import Client, Clock, an_application, copy_home, make_home, settings_of
 from tests.integration.running import eventually
+from tests.service.experiments.stores.opening import Place
 
 KEY = {"X-API-Key": "the key"}
 VARIANTS = [
@@ -39,12 +43,26 @@ def clock() -> Clock:
     return Clock()
 
 
+@pytest.fixture(params=["embedded", "moto", "dynalite"])
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[ExperimentStore | None]:
+    """Each place where experiments may be; None is the embedded database."""
+    if request.param == "embedded":
+        yield None
+        return
+    place = Place.in_dynamodb(request.getfixturevalue(f"{request.param}_url"))
+    store = await open_dynamodb(replace(place.dynamodb, poll_seconds=0.05, ship_seconds=0.05))
+    yield store
+    await store.close()
+
+
 @pytest.fixture
-async def client(aiohttp_client: Any, trained: Path, tmp_path: Path, clock: Clock) -> AsyncIterator[Client]:
+async def client(
+    aiohttp_client: Any, trained: Path, tmp_path: Path, clock: Clock, store: ExperimentStore | None
+) -> AsyncIterator[Client]:
     home = copy_home(trained, tmp_path / "home")
     async with AsyncExitStack() as stack:
         app = await stack.enter_async_context(
-            an_application(settings_of(home, API_KEY=KEY["X-API-Key"]), clock)
+            an_application(settings_of(home, API_KEY=KEY["X-API-Key"]), clock, store)
         )
         yield await aiohttp_client(app)
 
@@ -271,11 +289,15 @@ async def test_feedback_that_comes_a_day_later_and_names_no_answer_does_not_coun
     await results(client, participants=1, exposures=1, clicks=1)
 
 
-async def test_after_a_change_of_weights_who_was_shown_a_variant_keeps_it(client: Client, clock: Clock):
+async def test_after_a_change_of_weights_who_was_shown_a_variant_keeps_it(
+    client: Client, clock: Clock, store: ExperimentStore | None
+):
     await start(client)
     before = {user_id: (await recommend(client, user_id))["variant"] for user_id in PEOPLE}
     assert set(before.values()) == {"control", "taste"}
     await results(client, participants=30, exposures=30)
+    if store is not None:
+        await eventually(lambda: _has(store, "exp", 30))
     everything = [{**VARIANTS[0], "weight": 0}, VARIANTS[1]]
     changed = await ask(client, "PATCH", "/exp", {"variants": everything})
     assert changed["map_version"] == 2
@@ -314,19 +336,77 @@ async def test_counts_of_each_person_can_be_taken_elsewhere_without_their_names(
     await results(client, participants=5, exposures=5)
     rows = await ask(client, "GET", "/exp/export?format=json")
     text = await (await client.get("/v1/experiments/exp/export", headers=KEY)).text()
-    assert [{name: str(value) for name, value in row.items()} for row in rows] == list(
-        csv.DictReader(io.StringIO(text))
-    )
+    table = list(csv.DictReader(io.StringIO(text)))
+    assert by_person([{name: str(value) for name, value in row.items()} for row in rows]) == by_person(table)
     assert [row["exposures"] for row in rows] == [1] * 5
     assert min(row["pre_activity"] for row in rows) >= 5, "everyone had saved five gigs"
     assert "person" not in text
 
 
-async def test_who_is_erased_leaves_the_results(client: Client):
+def by_person(rows: list[dict[str, str]]) -> list[list[tuple[str, str]]]:
+    """In one order, whatever that was: people have no names here."""
+    return sorted([sorted(row.items()) for row in rows])
+
+
+async def test_who_is_erased_leaves_the_results_and_the_store(client: Client, store: ExperimentStore | None):
     await start(client)
-    for user_id in PEOPLE[:3]:
-        await recommend(client, user_id)
+    shown = {user_id: (await recommend(client, user_id))["variant"] for user_id in PEOPLE[:3]}
     await results(client, participants=3, exposures=3)
+    if store is not None:
+        await eventually(lambda: store.of_person("person1"))
+    assert await part_taken(client, "person1") == [("exp", shown["person1"], 1)]
     response = await client.delete("/v1/users/person1", headers=KEY)
-    assert response.status in (200, 202)
+    assert response.status == 200, await response.text()
     await results(client, participants=2, exposures=2)
+    assert await part_taken(client, "person1") == []
+    assert await part_taken(client, "person2") == [("exp", shown["person2"], 1)]
+    if store is not None:
+        assert await store.of_person("person1") == []
+
+
+async def _has(store: ExperimentStore, experiment_id: str, people: int) -> bool:
+    return people == sum([len(page) async for page in store.people(experiment_id)])
+
+
+async def part_taken(client: Client, user_id: str) -> list[tuple[str, str, int]]:
+    """What a person is told of the experiments that they were in."""
+    data = await (await client.get(f"/v1/users/{user_id}/data", headers=KEY)).json()
+    return [(one["experiment_id"], one["variant"], one["exposures"]) for one in data["experiments"]]
+
+
+async def test_als_can_be_added_to_the_standing_experiment_while_it_runs(
+    client: Client, clock: Clock, store: ExperimentStore | None
+):
+    async def counted(participants: int) -> Any:
+        found = await ask(client, "GET", "/rec_algorithm_v1/results")
+        return found if found["participants"] == participants else None
+
+    await ask(client, "POST", "/rec_algorithm_v1/start")
+    await eventually(lambda: _chooses(client, "rec_algorithm_v1"))
+    before = {user_id: (await recommend(client, user_id))["variant"] for user_id in PEOPLE}
+    assert set(before.values()) == {"control", "collaborative_filtering", "content_based", "hybrid"}
+    await eventually(lambda: counted(len(PEOPLE)))
+    if store is not None:
+        await eventually(lambda: _has(store, "rec_algorithm_v1", len(PEOPLE)))
+    one = await ask(client, "GET", "/rec_algorithm_v1")
+    kept = ("variant_id", "name", "arm", "weight", "settings")
+    variants = [{name: variant[name] for name in kept} for variant in one["variants"]]
+    variants.append({"variant_id": "als", "name": "Factors", "arm": "als", "weight": 0.25})
+    changed = await ask(client, "PATCH", "/rec_algorithm_v1", {"variants": variants})
+    assert [variant["traffic_percentage"] for variant in changed["variants"]] == [20.0] * 5
+    clock.now += 60
+    await eventually(lambda: _is_assigned_by(client, 2))
+    assert {user_id: (await recommend(client, user_id))["variant"] for user_id in PEOPLE} == before
+    answers = [await recommend(client, f"new{n}", liked_event_ids=["gig3", "gig4"]) for n in range(60)]
+    with_factors = [answer for answer in answers if answer["variant"] == "als"]
+    assert 3 <= len(with_factors) <= 30
+    assert {item["algorithm"] for answer in with_factors for item in answer["recommendations"]} <= {
+        "als",
+        "popularity",
+    }
+
+    found = await eventually(lambda: counted(len(PEOPLE) + 60))
+    people = {one["variant_id"]: one["participants"] for one in found["variants"]}
+    assert people["als"] == len(with_factors)
+    assert found["people_in_several_variants"] == 0
+    assert {one["map_version"]: one["participants"] for one in found["by_map_version"]} == {1: 30, 2: 60}

@@ -1,32 +1,12 @@
 """Every store behind one fixture: DynamoDB by two independent servers, and SQL by two engines."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
 from service.experiments.stores import ExperimentStore
 from service.storage.database import DatabaseSettings
-from tests.dynamodb_servers import dynalite_server, moto_server
 from tests.service.experiments.stores.opening import Place, opened
-
-
-@pytest.fixture(scope="session")
-def moto_url() -> Iterator[str]:
-    with moto_server() as url:
-        yield url
-
-
-@pytest.fixture(scope="session")
-def dynalite_url() -> Iterator[str]:
-    with dynalite_server() as url:
-        yield url
-
-
-@pytest.fixture(params=["moto", "dynalite"])
-def endpoint(request: pytest.FixtureRequest) -> str:
-    """Each DynamoDB endpoint in turn."""
-    url: str = request.getfixturevalue(f"{request.param}_url")
-    return url
 
 
 @pytest.fixture(params=["moto", "dynalite", "sqlite", "mariadb"])
