@@ -65,8 +65,8 @@ class Site:
 
 SITES = (
     Site("1,000 a day", 1_000, 100, 1.0),
-    Site("1,000,000 a day of 30,000 people", 1_000_000, 30_000, 0.01, visits=3),
-    Site("1,000,000 a day of 100,000 people", 1_000_000, 100_000, 0.01),
+    Site("1,000,000 a day of 30,000 people", 1_000_000, 30_000, 0.004, visits=3),
+    Site("1,000,000 a day of 100,000 people", 1_000_000, 100_000, 0.002),
 )
 
 

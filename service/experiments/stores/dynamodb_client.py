@@ -29,11 +29,11 @@ class ConditionFailedError(StorageError):
     """The condition of a write does not hold; nothing was written."""
 
 
-class NoTableError(StorageError):
-    """There is no table of that name."""
+class NoTableError(StorageUnavailable):
+    """There is no table of that name, or not yet: making one takes AWS some seconds."""
 
 
-class InUseError(StorageError):
+class InUseError(StorageUnavailable):
     """The table exists, or is being changed."""
 
 

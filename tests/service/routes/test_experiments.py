@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 
 from service.experiments.planning import PlanAnswer
 from service.experiments.results.answers import ResultsAnswer
+from service.experiments.sticky import Sticky
 from service.experiments.stores import ExperimentStore
 from service.experiments.stores.dynamodb import open_dynamodb
 from service.experiments.wire import (
@@ -44,8 +46,12 @@ def clock() -> Clock:
 
 
 @pytest.fixture(params=["embedded", "moto", "dynalite"])
-async def store(request: pytest.FixtureRequest) -> AsyncIterator[ExperimentStore | None]:
+async def store(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[ExperimentStore | None]:
     """Each place where experiments may be; None is the embedded database."""
+    # What happens when an answer does not come in time is tested elsewhere; a busy machine must not decide it here.
+    monkeypatch.setattr("service.experiments.live.Sticky", partial(Sticky, patience_seconds=20.0))
     if request.param == "embedded":
         yield None
         return
@@ -64,7 +70,16 @@ async def client(
         app = await stack.enter_async_context(
             an_application(settings_of(home, API_KEY=KEY["X-API-Key"]), clock, store)
         )
-        yield await aiohttp_client(app)
+        client = await aiohttp_client(app)
+        await eventually(lambda: _is_prepared(client))
+        yield client
+
+
+async def _is_prepared(client: Client) -> bool:
+    """Whether there are tables, and the standing experiment in them; until then a store is as good as away."""
+    response = await client.get("/v1/experiments")
+    assert response.status in (200, 503), await response.text()
+    return response.status == 200 and bool((await response.json())["count"])
 
 
 async def ask(client: Client, method: str, path: str, body: Any = None, status: int = 200) -> Any:

@@ -8,10 +8,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import pytest
+
 from service.experiments.definition import default_experiment
 from service.experiments.increments import Increment
 from service.experiments.revisions import changed, created, moved_to
 from service.experiments.stores import ExperimentStore, Person
+from service.experiments.stores.dynamodb import open_dynamodb
+from service.storage.errors import StorageUnavailable
 from tests.service.experiments.stores.opening import Place, opened
 from tests.service.experiments.stores.store_child import PEOPLE
 from tests.service.storage.queue_processes import start_together
@@ -35,6 +39,21 @@ async def test_what_is_there_is_not_prepared_again(place: Place) -> None:
         await one.prepare()
         async with opened(place) as other:
             assert await other.claim("exp", "1", "control", 1, 5.0) == "hybrid"
+
+
+@pytest.mark.parametrize("server", ["moto", "dynalite"])
+async def test_tables_that_are_not_there_yet_are_as_good_as_away(
+    server: str, request: pytest.FixtureRequest
+) -> None:
+    place = Place.in_dynamodb(request.getfixturevalue(f"{server}_url"))
+    store = await open_dynamodb(place.dynamodb)
+    try:
+        with pytest.raises(StorageUnavailable):
+            await store.revisions()
+        with pytest.raises(StorageUnavailable):
+            await store.claim("exp", "1", "hybrid", 1, 1.0)
+    finally:
+        await store.close()
 
 
 async def test_every_version_is_kept(store: ExperimentStore) -> None:
