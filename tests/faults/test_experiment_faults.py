@@ -1,6 +1,5 @@
 """DynamoDB hangs, breaks off, or is not to be reached: recommendations go on, and every count arrives, once."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from shutil import copytree
 
@@ -8,27 +7,19 @@ import pytest
 
 from bench.experiments import TROUBLES, Counted, Plan, Trouble, measure_troubles
 from bench.mysql_site import MySQLSite
-from tests.dynamodb_servers import dynalite_server, moto_server
 
 pytestmark = pytest.mark.faults
 
 
-@pytest.fixture(params=[moto_server, dynalite_server], ids=["moto", "dynalite"])
-def url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Each DynamoDB endpoint in turn."""
-    with request.param() as url:
-        yield url
-
-
 def test_a_store_in_trouble_fails_no_recommendation_and_loses_no_count(
-    small_site: MySQLSite, url: str, tmp_path: Path
+    small_site: MySQLSite, dynalite_url: str, tmp_path: Path
 ):
     home = copytree(
         small_site.home, tmp_path / "home", symlinks=True
     )  # whose queue has nothing of other tests
     plan = Plan(seconds=2.0, per_second=40.0, people=50, recovery_seconds=3.0)
 
-    *found, counted = measure_troubles(home, url, TROUBLES, plan, settings=small_site.settings)
+    *found, counted = measure_troubles(home, dynalite_url, TROUBLES, plan, settings=small_site.settings)
 
     assert [(one.kind, one.failed) for one in found if isinstance(one, Trouble)] == [
         (kind, 0) for kind in TROUBLES
