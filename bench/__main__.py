@@ -78,7 +78,8 @@ def _run(options: argparse.Namespace) -> int:
     RESULTS.mkdir(exist_ok=True)
     setting = Setting.prepared(full=options.full)
     findings = measure_parts(setting, parts)
-    measured = [name for part in parts for name in PARTS[part].yields]
+    yielded = [name for part in parts for name in PARTS[part].yields]
+    measured = [name for name in yielded if name not in findings.left_out]
     verdicts = judge(gates, findings.figures, measured, full=options.full)
     run = Run(now(), machine() | {"cores_used": setting.cores.told}, setting.home.data, findings, verdicts)
     print(

@@ -15,9 +15,12 @@ _CHOSEN_WITHIN_SECONDS = 20.0
 _POLL_SECONDS = 0.05
 
 
-def ask(port: int, method: str, path: str, body: Any = None) -> Any:
-    """What a server answers, decoded. Raises LoadError for another status than 2xx, OSError without a server."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=PATIENCE_SECONDS)
+def ask(port: int, method: str, path: str, body: Any = None, within: float = PATIENCE_SECONDS) -> Any:
+    """What a server answers, decoded. Raises LoadError for another status than 2xx, OSError without a server.
+
+    `within` are the seconds after which a server that says nothing is given up, which is an OSError as well.
+    """
+    connection = http.client.HTTPConnection(HOST, port, timeout=within)
     try:
         connection.request(method, path, None if body is None else orjson.dumps(body))
         response = connection.getresponse()
@@ -27,6 +30,11 @@ def ask(port: int, method: str, path: str, body: Any = None) -> Any:
         return orjson.loads(said)
     finally:
         connection.close()
+
+
+def ask_for_training(port: int, within: float) -> None:
+    """Train through the service, and return when the training has ended. Raises LoadError when it has failed."""
+    ask(port, "POST", "/v1/model/retrain", {"force": True}, within)
 
 
 def start_mix(port: int, weights: Mapping[str, float]) -> None:

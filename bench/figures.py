@@ -61,6 +61,7 @@ class Findings:
     notes: list[str] = field(
         default_factory=list
     )  #: what a reader has to know: a busy machine, a part left out
+    left_out: list[str] = field(default_factory=list)  #: the parts that could not be measured here
 
     def add(self, part: str, subject: str, values: Mapping[str, float]) -> None:
         """Add plain numbers of one subject."""
@@ -71,6 +72,11 @@ class Findings:
         kept = tuple(tuple(block) for block in blocks)
         value = median(value for block in kept for value in block)
         self.figures.append(Figure(part, subject, name, float(value), kept))
+
+    def leave_out(self, part: str, why: str) -> None:
+        """Say that a part cannot be measured on this machine; no gate is then judged on it."""
+        self.left_out.append(part)
+        self.notes.append(f"{part} was left out: {why}")
 
     def as_json(self) -> dict[str, Any]:
         """All of it as plain values."""

@@ -116,6 +116,14 @@ def fill_home(home: Path, site: Site, scratch: Path) -> None:
     craic(home, "service", "import", "--events", str(events), "--interactions", str(interactions))
 
 
+def fill_events(home: Path, n_events: int) -> None:
+    """Import so many events, and nothing that anybody did, into the embedded database of a home."""
+    with tempfile.TemporaryDirectory() as scratch:
+        events = Path(scratch) / "events.csv"
+        _write_csv(events, _event_rows(n_events))
+        craic(home, "service", "import", "--events", str(events))
+
+
 def _event_rows(n_events: int) -> Iterator[tuple[Any, ...]]:
     yield ("event_id", "title", "city", "start_time", "genres")
     for event in range(n_events):

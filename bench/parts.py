@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
 
-from bench import kernels, service
+from bench import kernels, service, small
 from bench.figures import Findings
 from bench.homes import Home, prepare_home, say
 from bench.servers import Cores, available_cores, pinned
@@ -54,11 +54,24 @@ def _service(setting: Setting, findings: Findings) -> None:
     service.measure_service(setting.home, setting.cores, findings, plan)
 
 
+def _small(setting: Setting, findings: Findings) -> None:
+    small.measure_small(load_site(None), setting.cores, findings, small.FULL)
+
+
+def _growth(setting: Setting, findings: Findings) -> None:
+    # Imported here: a part that measures memory by size brings in what only trainings have.
+    from bench import growth
+
+    growth.measure_growth(setting.cores, findings, growth.FULL)
+
+
 PARTS: Mapping[str, Part] = MappingProxyType(
     {
         "kernels": Part(_kernels, ("kernels",), is_quick=True),
         "pairs": Part(_pairs, ("pairs",), is_quick=True),
         "service": Part(_service, ("service", "rates", "reload"), is_quick=True),
+        "small": Part(_small, ("small",), is_quick=False),
+        "growth": Part(_growth, ("growth",), is_quick=False),
     }
 )
 

@@ -130,12 +130,17 @@ def running_service(
     core: int | None,
     settings: Mapping[str, str] = MappingProxyType({}),
     arguments: Sequence[str] = (),
+    wrapping: Sequence[str] = (),
 ) -> Iterator[Server]:
-    """The service as an operator starts it, on the data under `home` (a CRAIC_HOME), with `settings` beside it."""
+    """The service as an operator starts it, on the data under `home` (a CRAIC_HOME), with `settings` beside it.
+
+    `wrapping` goes before its command, for a start within bounds.
+    """
     port = free_port()
     environment = service_environment(home, os.environ) | {"SERVICE_HOST": HOST, "SERVICE_PORT": str(port)}
     environment |= settings
-    with _running(["service", "serve", *arguments], environment, port, core, home / "server.log") as server:
+    command = ["service", "serve", *arguments]
+    with _running(command, environment, port, core, home / "server.log", wrapping) as server:
         yield server
 
 
@@ -180,10 +185,15 @@ def machine() -> dict[str, str]:
 
 @contextmanager
 def _running(
-    module: Sequence[str], environment: Mapping[str, str], port: int, core: int | None, log: Path
+    module: Sequence[str],
+    environment: Mapping[str, str],
+    port: int,
+    core: int | None,
+    log: Path,
+    wrapping: Sequence[str] = (),
 ) -> Iterator[Server]:
     """`python -m module …` from its readiness to its end, which comes whatever happens in between."""
-    command = [sys.executable, "-m", *module]
+    command = [*wrapping, sys.executable, "-m", *module]
     started = time.perf_counter()
     with pinned(core), log.open("wb") as output:
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)

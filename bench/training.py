@@ -10,19 +10,19 @@ Promised: at most 60 seconds and 400 MB for a training, 700 MB together. Exit co
 """
 
 import argparse
-import http.client
 import json
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bench.asking import ask_for_training
 from bench.homes import Home, HomeError, prepare_home, working_copy
-from bench.load import HOST, LoadError
+from bench.load import LoadError
 from bench.memory import high_water_mb
 from bench.paced import Pacing, steadily
 from bench.reload import wait_for_model
@@ -114,25 +114,13 @@ def train_beside(server: Server, models: Path, crowd: Crowd) -> Cost:
         load.run_for(WARM_UP_SECONDS)
         with PeakWatch(lambda: tree_mb(server.process)) as watch:
             started = time.perf_counter()
-            _retrain(server.port)
+            ask_for_training(server.port, PATIENCE_SECONDS)
             seconds = time.perf_counter() - started
             wait_for_model(server.port, ModelRegistry(models).current())
             load.run_for(1.0)
     if load.seen.failed:
         raise LoadError(f"{len(load.seen.failed)} requests failed: {load.seen.failed[0].why}")
     return Cost("beside the service", seconds, watch.peak, MOST_TOGETHER_MB)
-
-
-def _retrain(port: int) -> None:
-    connection = http.client.HTTPConnection(HOST, port, timeout=PATIENCE_SECONDS)
-    with closing(connection):
-        connection.request(
-            "POST", "/v1/model/retrain", b'{"force": true}', {"Content-Type": "application/json"}
-        )
-        answer = connection.getresponse()
-        told = answer.read().decode("utf-8", "replace")
-    if answer.status != 200:
-        raise LoadError(f"the training through the service ended with {answer.status}: {told}")
 
 
 def _choose_others(models: Path) -> None:

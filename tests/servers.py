@@ -58,6 +58,7 @@ class MariaDBServer:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.port = free_port()
+        self.wrapping: Sequence[str] = ()  #: what goes before its command, for a start within bounds
         self._process: subprocess.Popen[bytes] | None = None
         # A socket file's path may have 107 bytes at most; a test's own directory is often deeper than that.
         self._socket = Path("/tmp") / f"craic-mariadb-{os.getpid()}-{self.port}.sock"  # noqa: S108
@@ -74,7 +75,7 @@ class MariaDBServer:
     def start(self) -> None:
         """Start and return once the server answers."""
         network = [f"--port={self.port}", f"--socket={self._socket}", f"--bind-address={self.host}"]
-        command = [*self._program(), *self._place(), *network, *SITE_LIKE_OPTIONS]
+        command = [*self.wrapping, *self._program(), *self._place(), *network, *SITE_LIKE_OPTIONS]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
         deadline = time.monotonic() + READY_WITHIN_SECONDS
