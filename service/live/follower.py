@@ -27,6 +27,8 @@ from service.tasks import in_thread_to_the_end
 
 #: Ids are given when a row is written, and it is seen when it is committed, which may be so much later.
 LATE_COMMIT_SECONDS = 2.0
+#: How often events are taken over in a thread, for nothing where some change meanwhile.
+_ATTEMPTS = 3
 #: Rows are read and applied this many at a time, so that no request waits for more.
 _PAGE = 500
 
@@ -85,7 +87,14 @@ class Follower:
         What people did since the model was trained comes from the queue and from `catch_up`, as at a start.
         """
         numbers = await in_thread_to_the_end(self.state.numbers_of_events, before.state)
-        self.state.take_over_events(before.state, numbers)
+        for _ in range(_ATTEMPTS):
+            changes = before.state.event_changes
+            await in_thread_to_the_end(self.state.take_over_events, before.state, numbers)
+            if before.state.event_changes == changes:
+                break
+        else:  # events come all the time: then those who ask wait for some milliseconds
+            self.state.take_over_events(before.state, numbers)
+        self.state.stated.take_over(before.state.stated)
         self._tastes.take_over(before._tastes)
         if before._removals_at > float("-inf"):
             self._carried = _Carried(before._followed_mark, before._pairs.expected(), before._removals_at)

@@ -31,14 +31,18 @@ class GenreIndex:
         self._bounds: NDArray[np.int64] = np.zeros((room, 2), np.int64)
 
     def renumbered(self, places: NDArray[np.int32], room: int) -> "GenreIndex":
-        """The same for events that are numbered otherwise (`service.live.renumbering`)."""
+        """The same for events that are numbered otherwise (`service.live.renumbering`).
+
+        In a thread beside a `put` it comes out wrong, but it does come out.
+        """
         other = GenreIndex(0)
         other._keys, other._spellings = dict(self._keys), dict(self._spellings)
+        genres, events = self._genres, self._events
+        used = min(self._used, genres.size, events.size)
         numbers = numbers_after(places, self._bounds.shape[0])
-        other._genres, other._used = self._genres.copy(), self._used
-        other._events = numbers[self._events[: self._used]]
-        other._genres[: self._used][other._events < 0] = _GONE
-        other._events = _at_start(other._events, other._genres.size)
+        kept = numbers.take(events[:used], mode="clip")
+        other._genres = _at_start(np.where(kept < 0, _GONE, genres[:used]).astype(np.int32), genres.size)
+        other._events, other._used = _at_start(kept, genres.size), used
         other._bounds = renumbered(self._bounds, places, room, 0)
         return other
 

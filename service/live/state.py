@@ -50,6 +50,7 @@ class LiveState:
         #: row -> event -> what happened, for pairs acted on or forgotten since the training
         self._since: dict[int, dict[int, PairHistory]] = {}
         self._forgotten: set[int] = set()  #: rows whose training does not count any more
+        self.event_changes = 0  #: how often anything has changed that `take_over_events` takes over
         self.catalogue = Catalogue(self.live.event_room)
         self.stated = StatedTastes()
         self._content_settings = ContentSettings()
@@ -180,6 +181,7 @@ class LiveState:
 
         Returns their ids as this state keeps them, so that whoever remembers them needs no copies.
         """
+        self.event_changes += 1
         by_index = {self._ensure_event(event.event_id): event for event in events}
         self.catalogue.put(list(by_index), list(by_index.values()))
         self._content.put(list(by_index), list(by_index.values()))
@@ -194,10 +196,10 @@ class LiveState:
         return self._with_described(before, before.model.events.indices_in(self.model.events))
 
     def take_over_events(self, before: "LiveState", numbers: NDArray[np.int32]) -> None:
-        """Begin with all that another state knows of events and of what people state, as it is now.
+        """Begin with all that another state knows of events, as it is now.
 
-        `numbers` are its `numbers_of_events`, but for the events that came to it since. `settle_events` and
-        `build_content` come next.
+        `numbers` are its `numbers_of_events`, but for the events that came to it since. May run in a thread, and holds
+        when the other's `event_changes` is the same before and after. `settle_events` and `build_content` come next.
         """
         numbers = self._with_described(before, numbers)
         known = np.flatnonzero(numbers >= 0)
@@ -206,7 +208,6 @@ class LiveState:
         self.catalogue = before.catalogue.renumbered(places, self.live.event_room)
         self._content.take_over(before._content, places)
         self._has_unrated = self.live.n_events > len(self.model.events)
-        self.stated.take_over(before.stated)
 
     def _with_described(self, before: "LiveState", numbers: NDArray[np.int32]) -> NDArray[np.int32]:
         """The numbers with those of all events that `before` can describe by now."""
@@ -219,6 +220,7 @@ class LiveState:
 
     def close_events(self, event_ids: Iterable[str]) -> None:
         """Take events out of all answers that the site has deleted."""
+        self.event_changes += 1
         for event_id in event_ids:
             if (index := self.event_index(event_id)) >= 0:
                 self.catalogue.close(index)
@@ -256,6 +258,7 @@ class LiveState:
     def _ensure_event(self, event_id: str) -> int:
         index = self.event_index(event_id)
         if index < 0:
+            self.event_changes += 1
             index = self._new_events[event_id] = self.live.add_event()
             self._event_ids.append(event_id)
             self.catalogue.ensure_room(self.live.event_room)

@@ -372,6 +372,7 @@ def taken_over(model: Model, before: LiveState, late: Sequence[EventRow] = ()) -
     numbers = state.numbers_of_events(before)
     before.put_events(list(late))
     state.take_over_events(before, numbers)
+    state.stated.take_over(before.stated)
     state.settle_events()
     state.build_content()
     return state
@@ -441,3 +442,15 @@ def test_what_people_state_is_taken_over_and_forgotten_in_one_state_only():
 
     assert state.stated.of("ann")
     assert not before.stated.of("ann")
+
+
+def test_whatever_changes_what_is_taken_over_of_events_is_noticed(state):
+    seen = {state.event_changes}
+    for change in (
+        lambda: state.put_events([an_event("rock", city="Galway")]),
+        lambda: state.close_events(["rock"]),
+        lambda: state.apply("ann", "never heard of", Action.SAVE),
+    ):
+        change()
+        assert state.event_changes not in seen
+        seen.add(state.event_changes)
