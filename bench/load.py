@@ -56,7 +56,8 @@ class Connection:
         self._buffer = bytearray(_BUFFER_BYTES)
         self._view = memoryview(self._buffer)
         self._body = slice(0, 0)
-        self.sent_at = 0.0  #: the perf_counter reading just before the last request was sent, seconds
+        #: The perf_counter reading just before the last request was sent, or now before the first, seconds.
+        self.sent_at = perf_counter()
 
     @property
     def number(self) -> int:

@@ -22,6 +22,9 @@ from bench.load import SAMPLE_EVERY, Connection, LoadError
 _WAKING_SECONDS = 0.0002
 #: How often a sender that has nothing to do looks whether it is to stop, seconds.
 _LOOK_SECONDS = 0.02
+#: A connection that was not used for longer is replaced: servers close idle ones (the service after 75 s), and a
+#: request that meets the closing gets no answer, which is no fault of the server's.
+MOST_IDLE_SECONDS = 30.0
 
 
 class Request(NamedTuple):
@@ -149,7 +152,12 @@ class Pacing:
                 self._waiting.append(following)
                 following = next(self._line, None)
             while self._waiting and self._idle:
-                self._send(self._idle.pop(), *self._waiting.popleft())
+                connection = self._idle.pop()
+                if time.perf_counter() - connection.sent_at > MOST_IDLE_SECONDS:
+                    connection.close()
+                    self._connect(1)
+                else:
+                    self._send(connection, *self._waiting.popleft())
             if following is None and not self._waiting and not self._busy:
                 return
             self._receive(following[1] - now - _WAKING_SECONDS if following else _LOOK_SECONDS)

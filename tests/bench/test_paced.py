@@ -1,5 +1,6 @@
 """Load at a steady rate tells the truth about servers that are slow or gone."""
 
+import contextlib
 import socket
 import threading
 import time
@@ -8,6 +9,7 @@ from itertools import count, islice, pairwise
 
 import pytest
 
+from bench import paced
 from bench.load import HOST, post
 from bench.paced import Answered, Paced, Pacing, Request, at_random, steadily
 from bench.servers import free_port
@@ -21,10 +23,13 @@ def requests() -> Iterator[Request]:
 
 
 class FakeServer:
-    """Answers each request on each connection with the next of some answers; None closes the connection."""
+    """Answers each request on each connection with the next of some answers; None closes the connection.
 
-    def __init__(self, *answers: bytes | None) -> None:
-        self._answers = iter(answers)
+    So does it when nothing comes for `patience` seconds.
+    """
+
+    def __init__(self, *answers: bytes | None, patience: float | None = None) -> None:
+        self._answers, self._patience = iter(answers), patience
         self._listener = socket.create_server((HOST, 0))
         self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -42,7 +47,8 @@ class FakeServer:
             self._serve(connection)
 
     def _serve(self, connection: socket.socket) -> None:
-        with connection:
+        connection.settimeout(self._patience)
+        with connection, contextlib.suppress(TimeoutError):
             while connection.recv(65_536):
                 answer = next(self._answers, OK)
                 if answer is None:
@@ -72,6 +78,17 @@ def test_every_answer_is_noted_by_name_in_order(served) -> None:
     seen = drive(served[0], 5)
     assert [one.name for one in seen.answered] == [str(number) for number in range(len(seen.answered))]
     assert all(one.due <= one.sent <= one.done for one in seen.answered)
+    assert seen.failed == []
+
+
+def test_a_connection_that_was_idle_for_long_is_replaced_before_the_server_closes_it(
+    served, monkeypatch
+) -> None:
+    monkeypatch.setattr(paced, "MOST_IDLE_SECONDS", 0.1)
+    served.append(FakeServer(patience=0.3))
+    with Pacing(served[0].port, requests(), [0.0, 0.8], 1) as pacing:
+        seen = pacing.finish()
+    assert [one.name for one in seen.answered] == ["0", "1"]
     assert seen.failed == []
 
 
