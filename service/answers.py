@@ -337,7 +337,7 @@ class UserDataAnswer(Struct):
 
 
 class UserErasedAnswer(Struct):
-    """The person is erased; ``erased_rows`` is how many rows there were.
+    """The person is erased; ``erased_rows`` is how many rows that took, but for those that draining erased first.
 
     ``pending`` when the database is away: it forgets them as soon as it is back, this service at once.
     """

@@ -149,12 +149,10 @@ class DurableQueue:
     async def erase_user(self, user_id: str) -> ErasedRows:
         """Delete everything of a person, drained or not, and take in nothing that was recorded until now.
 
-        The drainer tells the main database, at once or when that is back.
+        The drainer tells the main database when it looks next, or when that is back: whoever asks may do so first.
         """
         await self._writer.flush()
-        erased = await self._writer.call(lambda: self._writes.erase_user(user_id, int(self._now())))
-        self._news.set()
-        return erased
+        return await self._writer.call(lambda: self._writes.erase_user(user_id, int(self._now())))
 
     async def export_user(self, user_id: str) -> QueuedUserData:
         """Everything in the queue about one person."""
@@ -170,7 +168,7 @@ class DurableQueue:
         return await self._read(lambda: self._reads.waiting(limit))
 
     async def wait_for_news(self, seconds: float) -> None:
-        """Return as soon as this process has stored feedback or erased someone, or after `seconds`.
+        """Return as soon as this process has stored feedback, or after `seconds`.
 
         For one waiter only. News from before the call count, unless an earlier call returned for them.
         """
