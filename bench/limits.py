@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from service.live.catalogue import Catalogue
+from service.live.description import describe
 from service.live.filters import NO_LIMITS, Limits, Near
 from service.storage.queries.events import EventRow
 
@@ -52,7 +53,7 @@ def measure(catalogue: Catalogue, limits_of: Callable[[int], Limits]) -> dict[st
 def a_catalogue(rng: np.random.Generator) -> Catalogue:
     """Events with two genres, a price and a place each."""
     catalogue = Catalogue(EVENTS)
-    catalogue.put(range(EVENTS), [_event(number, rng) for number in range(EVENTS)])
+    catalogue.put(range(EVENTS), describe([_event(number, rng) for number in range(EVENTS)]))
     return catalogue
 
 

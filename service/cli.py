@@ -18,7 +18,8 @@ from service.command_line import FAILED, foreseen_failures, read_settings, run_f
 from service.experiment_commands import experiment
 from service.exporting.command import export
 from service.mailing.command import recommend
-from service.process import leave_out_scipy, prepare_this_process
+from service.memory import start_without_collections
+from service.process import leave_out_extras, prepare_this_process
 from service.settings import Settings
 from service.simulate_command import simulate
 
@@ -342,7 +343,8 @@ async def _migrate(settings: Settings) -> list[str]:
 
 
 def _serve(settings: Settings, workers: int, worker: int | None = None) -> NoReturn:
-    leave_out_scipy()
+    start_without_collections()
+    leave_out_extras()
     from service.server import serve as run_server
 
     with foreseen_failures():

@@ -29,9 +29,13 @@ def kernels_digest() -> str:
     return digest.hexdigest()[:12]
 
 
-def leave_out_scipy() -> None:
-    """Keep numba from loading SciPy where it happens to be installed: 13 MB a process, for functions not used here."""
-    sys.modules.setdefault("scipy", None)  # type: ignore[arg-type] # None makes an import fail (importlib's rule)
+def leave_out_extras() -> None:
+    """Keep numba from loading what it can do without where that happens to be installed.
+
+    SciPy takes 13 MB a process; CFFI brings a parser of C and YAML one of numba's own settings, a thirtieth of a start.
+    """
+    for name in ("scipy", "cffi", "yaml"):
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type] # None makes an import fail (importlib's rule)
 
 
 def prepare_this_process() -> None:

@@ -18,6 +18,7 @@ from core.matrices import Pairs
 from core.vocabulary import Vocabulary
 from service.live.cities import city_key
 from service.live.content import ContentIndex
+from service.live.description import describe
 from service.live.stated import StatedTastes
 from service.live.statements import as_taste
 from service.storage.database import Database
@@ -159,7 +160,7 @@ class _EventFacts:
 
     def extend(self, rows: Sequence[EventRow]) -> None:
         """Number events, each of which comes once."""
-        self._content.put([self._events[row.event_id] for row in rows], rows)
+        self._content.put([self._events[row.event_id] for row in rows], describe(rows))
         for row in rows:
             self._city.append(self._cities[city_key(row.city)] if row.city else _NOWHERE)
             self._created.append(row.created_at if row.created_at != UNKNOWN_TIME else np.nan)

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from service.live.cards import MEMBERS, CardIndex, Cards
 from service.live.cities import city_key
-from service.live.event import is_cancelled, make_card, unlisted_card
+from service.live.description import Described
+from service.live.event import is_cancelled, unlisted_card
 from service.live.filters import NO_LIMITS, EventColumns, Limits, Near
 from service.live.renumbering import renumbered
-from service.storage.queries.events import EventRow
 
 NOWHERE = -1
 _UNHEARD_OF = -2
@@ -110,9 +110,10 @@ class Catalogue:
             self._columns.ensure_room(room)
             self._changed()
 
-    def put(self, indices: Sequence[int], events: Sequence[EventRow]) -> None:
+    def put(self, indices: Sequence[int], described: Sequence[Described]) -> None:
         """Add events, each once, or replace what is known of them."""
-        self._cards.put(indices, [make_card(event) for event in events])
+        self._cards.put(indices, [event.card for event in described])
+        events = [event.row for event in described]
         leaves = [_NEVER if is_cancelled(event) else event.start_time for event in events]
         self._opens_until[indices] = leaves
         self._cities[indices] = [self._number_of(event.city) for event in events]

@@ -9,16 +9,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from core.content import NO_CONTENT, Content, ContentSettings, Kind, index_content, replace_rows
+from core.content import NO_CONTENT, Content, ContentSettings, index_content, replace_rows
 from core.matrices import Pairs
 from core.sparse import rows_of
-from service.live.event import json_text
-from service.live.features import feature_key, feature_label, features_of
+from service.live.description import ContentFeature, Described
 from service.live.labels import NO_LABELS, Labels, join_labels
 from service.live.renumbering import numbers_after
-from service.storage.queries.events import EventRow
-
-_OF_TITLES = (Kind.ARTIST, Kind.SERIES)
 
 
 class _Features:
@@ -26,8 +22,6 @@ class _Features:
 
     def __init__(self) -> None:
         self.numbers: dict[str, int] = {}  #: by key
-        #: The same numbers by names as the site writes them, but for what is read out of titles: that hardly repeats.
-        self._spellings: dict[tuple[Kind, str], int] = {}
         self._kinds = bytearray()
         self._names: list[bytes] = []  #: the labels, encoded
 
@@ -36,21 +30,12 @@ class _Features:
         names = self._names[:]
         return np.frombuffer(bytes(self._kinds), np.uint8)[: len(names)].copy(), names
 
-    def number(self, kind: Kind, name: str) -> int:
-        if kind in _OF_TITLES:
-            return self._number_by_key(kind, name)
-        number = self._spellings.get((kind, name))
+    def number(self, feature: ContentFeature) -> int:
+        number = self.numbers.get(feature.key)
         if number is None:
-            number = self._spellings[kind, name] = self._number_by_key(kind, name)
-        return number
-
-    def _number_by_key(self, kind: Kind, name: str) -> int:
-        key = feature_key(kind, name)
-        number = self.numbers.get(key)
-        if number is None:
-            number = self.numbers[key] = len(self._names)
-            self._kinds.append(kind)
-            self._names.append(json_text(feature_label(kind, name)))
+            number = self.numbers[feature.key] = len(self._names)
+            self._kinds.append(int(feature.key[0], 16))
+            self._names.append(feature.label)
         return number
 
 
@@ -91,11 +76,10 @@ class ContentIndex:
             int(numbers[event]): features for event, features in changed.items() if numbers[event] >= 0
         }
 
-    def put(self, indices: Sequence[int], events: Sequence[EventRow]) -> None:
+    def put(self, indices: Sequence[int], events: Sequence[Described]) -> None:
         """Note what some events are like now."""
         for index, event in zip(indices, events, strict=True):
-            features = {self._features.number(kind, name) for kind, name in features_of(event)}
-            self._changed[index] = sorted(features)
+            self._changed[index] = sorted({self._features.number(feature) for feature in event.features})
 
     def build(self, is_listed: NDArray[np.bool_]) -> None:
         """Take over what was noted; `is_listed` bool[events or more] marks the events that may be recommended.

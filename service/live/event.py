@@ -35,7 +35,7 @@ def shown_price(event: EventRow) -> float | None:
 
 def make_card(event: EventRow) -> Card:
     """Encode an event under all the names that the API's documentation and its clients use."""
-    start = iso(event.start_time)
+    start = datetime.fromtimestamp(event.start_time, UTC)
     genre = event.genres[0] if event.genres else None
     members = {
         "event_id": event.event_id,
@@ -44,7 +44,7 @@ def make_card(event: EventRow) -> Card:
         "event_name": event.title,
         "start_time": start,
         "date": start,
-        "end_time": None if event.end_time is None else iso(event.end_time),
+        "end_time": None if event.end_time is None else datetime.fromtimestamp(event.end_time, UTC),
         "venue_name": event.venue_name,
         "city": event.city,
         "ticket_url": event.ticket_url,
@@ -59,7 +59,8 @@ def make_card(event: EventRow) -> Card:
             "genre": genre,
         },
     }
-    return json_text(event.event_id), json_text(event.title), orjson.dumps(members)[1:-1]
+    encoded = orjson.dumps(members, option=orjson.OPT_UTC_Z)
+    return json_text(event.event_id), json_text(event.title), encoded[1:-1]
 
 
 def unlisted_card(event_id: str) -> Card:

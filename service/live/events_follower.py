@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
+from service.live.description import Described, describe, up_to_date
 from service.live.last_known import LastKnown
 from service.live.state import LiveState
 from service.storage.database import Database
@@ -45,9 +46,12 @@ class EventsFollower:
         """From now on requests use the state: what is done to it takes turns with them, and is done bit by bit."""
         self._is_in_use = True
 
-    async def start_from(self, events: Sequence[EventRow], fingerprint: EventsFingerprint | None) -> None:
-        """Take events that were kept; without their fingerprint the first look at the table reads all of it."""
-        await self._take(events)
+    def take_kept(self, events: Sequence[Described]) -> None:
+        """Take events that were kept, in a thread, before the state is in use."""
+        self._known.update(self._state.put_described(up_to_date(events)))
+
+    async def start_from(self, fingerprint: EventsFingerprint | None) -> None:
+        """All that were kept are taken; without their fingerprint the first look at the table reads all of it."""
         await self._settle()
         self._seen = fingerprint
 
@@ -70,7 +74,7 @@ class EventsFollower:
         is_new = fingerprint != self._seen
         if self._seen is None:
             await self._take_all()
-            changed: Sequence[EventRow] = ()
+            changed: Sequence[Described] = ()
         else:
             since = self._seen.last_update - OVERLAP_SECONDS
             changed = await self._take_changed(since)
@@ -104,22 +108,25 @@ class EventsFollower:
     async def _take_all(self) -> None:
         """Read the whole table, page by page. What is kept of it is not all until the last page."""
         async for batch in stream_events(self._database, _PAGE):
-            await self._take(batch.events)
-            await self._last_known.put_events(batch.events, (), None)
+            await self._last_known.put_events(await self._take(batch.events), (), None)
 
-    async def _take_changed(self, since: int) -> list[EventRow]:
+    async def _take_changed(self, since: int) -> list[Described]:
         """Read what was changed since, page by page: an import can be the whole table."""
-        changed: list[EventRow] = []
+        changed: list[Described] = []
         async for batch in stream_changed_events(self._database, since):
-            await self._take(batch.events)
-            changed += batch.events
+            changed += await self._take(batch.events)
         return changed
 
-    async def _take(self, events: Sequence[EventRow]) -> None:
+    async def _take(self, events: Sequence[EventRow]) -> list[Described]:
+        """Take over rows; returns them with what was made of them."""
         if not self._is_in_use:
-            self._known.update(await in_thread_to_the_end(self._state.put_events, events))
-            return
+            described = await in_thread_to_the_end(describe, events)
+            self._known.update(await in_thread_to_the_end(self._state.put_described, described))
+            return described
+        described = []
         for start in range(0, len(events), _AT_ONCE):
-            part = events[start : start + _AT_ONCE]
-            self._known.update(self._state.put_events(part))
+            part = describe(events[start : start + _AT_ONCE])
+            self._known.update(self._state.put_described(part))
+            described += part
             await asyncio.sleep(0)
+        return described

@@ -74,10 +74,10 @@ class Follower:
 
     async def start(self) -> bool:
         """Begin with what this machine's disk knows of the site; whether that is a catalogue to serve from."""
-        kept = await self._last_known.load()
-        if not kept.events:
+        kept = await self._last_known.load(self._events.take_kept)
+        if not kept.n_events:
             return False
-        await self._events.start_from(kept.events, kept.fingerprint)
+        await self._events.start_from(kept.fingerprint)
         await self._pairs.take(kept.changes)
         return True
 

@@ -1,6 +1,7 @@
 """Which events are of which genre, so that a filter by genre looks at no others."""
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,17 +56,20 @@ class GenreIndex:
     def put(self, events: Sequence[int], genres: Iterable[Sequence[str]]) -> None:
         """Set the genres of some events, each event once."""
         self._of_genre.clear()
-        for event, names in zip(events, genres, strict=True):
-            start, stop = self._bounds[event].tolist()
-            self._genres[start:stop] = _GONE
-            numbers = list(dict.fromkeys(map(self._number_of, names)))
-            if self._used + len(numbers) > self._genres.size:
-                self._make_room(len(numbers))
-            stop = self._used + len(numbers)
-            self._genres[self._used : stop] = numbers
-            self._events[self._used : stop] = event
-            self._bounds[event] = self._used, stop
-            self._used = stop
+        for start, stop in self._bounds[events].tolist():
+            if start < stop:
+                self._genres[start:stop] = _GONE
+        numbers = [self._numbers_of(names) for names in genres]
+        counts = np.fromiter(map(len, numbers), np.int64, len(numbers))
+        total = int(counts.sum())
+        if self._used + total > self._genres.size:
+            self._make_room(total)
+        used = self._used + total
+        self._genres[self._used : used] = np.fromiter(chain.from_iterable(numbers), np.int32, total)
+        self._events[self._used : used] = np.repeat(np.asarray(events, np.int32), counts)
+        stops = self._used + np.cumsum(counts)
+        self._bounds[events, 0], self._bounds[events, 1] = stops - counts, stops
+        self._used = used
 
     def numbers_of(self, names: Iterable[str]) -> tuple[int, ...]:
         """The numbers of those of the genres that an event ever had, ascending, each once."""
@@ -89,6 +93,10 @@ class GenreIndex:
     def _number_by(self, name: str) -> int | None:
         number = self._spellings.get(name)  # as a client writes it that has it from an answer
         return self._keys.get(genre_key(name)) if number is None else number
+
+    def _numbers_of(self, names: Sequence[str]) -> Sequence[int]:
+        """The numbers of genres, new ones where need be, each once."""
+        return list(dict.fromkeys(map(self._number_of, names))) if names else ()
 
     def _number_of(self, name: str) -> int:
         number = self._spellings.get(name)

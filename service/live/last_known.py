@@ -4,7 +4,8 @@ import logging
 import sqlite3
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
-from service.storage.queries.events import EventRow, EventsFingerprint
+from service.live.description import Described
+from service.storage.queries.events import EventsFingerprint
 from service.storage.snapshot import NOTHING_KEPT, Kept, Pair, SiteChange, SnapshotFile
 
 logger = logging.getLogger(__name__)
@@ -27,13 +28,13 @@ class LastKnown:
         """What is wrong with the file, None while nothing is."""
         return self._problem
 
-    async def load(self) -> Kept:
-        """What was kept last; nothing when there is no file, or none that can be read."""
+    async def load(self, take: Callable[[Sequence[Described]], object]) -> Kept:
+        """As `SnapshotFile.load`; nothing when there is no file, or none that can be read."""
         kept = NOTHING_KEPT
 
         async def read(file: SnapshotFile) -> None:
             nonlocal kept
-            kept = await file.load()
+            kept = await file.load(take)
 
         await self._attempt(read)
         return kept
@@ -50,7 +51,7 @@ class LastKnown:
         return kept
 
     async def put_events(
-        self, events: Sequence[EventRow], gone: Collection[str], fingerprint: EventsFingerprint | None
+        self, events: Sequence[Described], gone: Collection[str], fingerprint: EventsFingerprint | None
     ) -> None:
         """As `SnapshotFile.put_events`."""
         sure = None if self._is_behind else fingerprint

@@ -8,6 +8,7 @@ NIGHT_ENDS = 6
 WEEKDAYS = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays")
 #: The bands of hours, by the hour from which they last, counted from midnight.
 HOUR_BANDS = ((6, "daytime"), (17, "early evening"), (20, "evening"), (22, "late"))
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 _BANDS_BEGIN = [since for since, _ in HOUR_BANDS]
 
 
@@ -17,7 +18,7 @@ def local_time(seconds: float) -> datetime:
     Summer time lasts between the last Sundays of March and October, 01:00 UTC (Directive 2000/84/EC); written out
     because a bare machine may have no database of time zones.
     """
-    utc = datetime.fromtimestamp(int(seconds), UTC).replace(tzinfo=None)
+    utc = _EPOCH + timedelta(seconds=int(seconds))
     if 4 <= utc.month <= 9 or (
         utc.month in (3, 10) and _last_sunday(utc.year, 3) <= utc < _last_sunday(utc.year, 10)
     ):

@@ -18,6 +18,7 @@ from core.recommender import Recommender
 from core.sparse import row_columns
 from service.live.catalogue import NOWHERE, Catalogue
 from service.live.content import ContentIndex
+from service.live.description import Described, describe
 from service.live.history import Deed, PairHistory, untouched_since
 from service.live.labels import Labels
 from service.live.stated import StatedTastes
@@ -177,6 +178,10 @@ class LiveState:
             self._put(row, event, history)
 
     def put_events(self, events: Sequence[EventRow]) -> list[str]:
+        """As `put_described`, of rows as the site has them."""
+        return self.put_described(describe(events))
+
+    def put_described(self, events: Sequence[Described]) -> list[str]:
         """Add events to the catalogue, or replace what it knows of them. `settle_events` comes after the last.
 
         Returns their ids as this state keeps them, so that whoever remembers them needs no copies.

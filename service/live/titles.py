@@ -1,7 +1,6 @@
 """What the title of an event tells: who plays, and which series it belongs to."""
 
 import re
-from collections.abc import Iterator
 
 _ASIDE = re.compile(r"\([^)]*\)|\[[^\]]*\]")
 _BETWEEN = re.compile(
@@ -18,18 +17,19 @@ _OCCASION = re.compile(
     r"|\b(?:no|nr|vol|volume|part|edition|episode)\b\.?",
     re.IGNORECASE,
 )
+_TWO_LETTERS = re.compile(r"[^\W\d_].*?[^\W\d_]", re.DOTALL)
 _MOST_NAMES = 8
 
 
-def artists_in(title: str) -> Iterator[str]:
+def artists_in(title: str) -> list[str]:
     """The names that a title puts beside one another: "Lankum + Ye Vagabonds, live at Whelan's" has three.
 
     One that is no artist does no harm: what only one event has in its title matches no other, and what many have is
     too common to count for much.
     """
-    pieces = (_AFTER_A_NAME.sub("", piece).strip() for piece in _BETWEEN.split(_ASIDE.sub(" ", title)))
-    names = [piece for piece in pieces if sum(map(str.isalpha, piece)) >= 2]
-    yield from dict.fromkeys(names[:_MOST_NAMES])
+    pieces = [_AFTER_A_NAME.sub("", piece).strip() for piece in _BETWEEN.split(_ASIDE.sub(" ", title))]
+    names = [piece for piece in pieces if _TWO_LETTERS.search(piece)]
+    return list(dict.fromkeys(names[:_MOST_NAMES]))
 
 
 def series_of(title: str) -> str | None:
@@ -39,4 +39,4 @@ def series_of(title: str) -> str | None:
     """
     head = _SERIES_ENDS.split(title, maxsplit=1)[0]
     name = " ".join(_OCCASION.sub(" ", head).split())
-    return name if sum(map(str.isalpha, name)) >= 2 else None
+    return name if _TWO_LETTERS.search(name) else None

@@ -15,7 +15,8 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from service.storage.queries.events import EventRow, EventsFingerprint
+from service.live.description import Described
+from service.storage.queries.events import EventsFingerprint
 
 logger = logging.getLogger(__name__)
 
@@ -35,17 +36,18 @@ CREATE TABLE IF NOT EXISTS changes (
 CREATE TABLE IF NOT EXISTS fingerprint (only_one INTEGER PRIMARY KEY CHECK (only_one = 1), content BLOB NOT NULL);
 """
 _BUSY_SECONDS = 5.0
+_EVENTS_AT_ONCE = 500
 
 
 class Kept(NamedTuple):
-    """Everything in a snapshot. Without a fingerprint nobody knows whether the events are all."""
+    """What is in a snapshot beside the events. Without a fingerprint nobody knows whether they are all."""
 
-    events: Sequence[EventRow]
+    n_events: int
     fingerprint: EventsFingerprint | None  #: of the events table when the events were as they are here
     changes: Sequence[SiteChange]  #: in the order of time
 
 
-NOTHING_KEPT = Kept((), None, ())
+NOTHING_KEPT = Kept(0, None, ())
 
 
 class SnapshotFile:
@@ -54,10 +56,14 @@ class SnapshotFile:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    async def load(self) -> Kept:
-        """Everything. Events that another version of the service wrote are dropped, a damaged file is removed."""
+    async def load(self, take: Callable[[Sequence[Described]], object]) -> Kept:
+        """Everything; `take` gets the events, some at a time, in a thread.
+
+        In a form of another version they are dropped, and those already taken may be no events any more; a damaged
+        file is removed.
+        """
         try:
-            return await self._run(_load)
+            return await self._run(lambda connection: _load(connection, take))
         except sqlite3.OperationalError:
             raise
         except sqlite3.DatabaseError as error:  # no database, or one with damaged pages
@@ -70,7 +76,7 @@ class SnapshotFile:
         return await self._run(_load_changes)
 
     async def put_events(
-        self, events: Sequence[EventRow], gone: Collection[str], fingerprint: EventsFingerprint | None
+        self, events: Sequence[Described], gone: Collection[str], fingerprint: EventsFingerprint | None
     ) -> None:
         """Note that events are new or changed, that others are gone, and what the table's fingerprint is now.
 
@@ -78,7 +84,7 @@ class SnapshotFile:
         """
 
         def write(connection: sqlite3.Connection) -> None:
-            rows = ((event.event_id, msgspec.json.encode(event)) for event in events)
+            rows = ((event.row.event_id, msgspec.msgpack.encode(event)) for event in events)
             connection.executemany("INSERT OR REPLACE INTO events VALUES (?, ?)", rows)
             connection.executemany(
                 "DELETE FROM events WHERE event_id = ?", [(event_id,) for event_id in gone]
@@ -140,17 +146,20 @@ def _load_changes(connection: sqlite3.Connection) -> list[SiteChange]:
     return rows.fetchall()
 
 
-def _load(connection: sqlite3.Connection) -> Kept:
+def _load(connection: sqlite3.Connection, take: Callable[[Sequence[Described]], object]) -> Kept:
     changes = _load_changes(connection)
+    decoder = msgspec.msgpack.Decoder(Described)
+    n_events = 0
     try:
-        events = [
-            msgspec.json.decode(content, type=EventRow)
-            for (content,) in connection.execute("SELECT content FROM events")
-        ]
+        events = connection.execute("SELECT content FROM events")
+        # Bit by bit, so that what is kept of one page and what is not do not share their memory with all others'.
+        while rows := events.fetchmany(_EVENTS_AT_ONCE):
+            take([decoder.decode(content) for (content,) in rows])
+            n_events += len(rows)
         row = connection.execute("SELECT content FROM fingerprint").fetchone()
         fingerprint = msgspec.json.decode(row[0], type=EventsFingerprint) if row else None
     except msgspec.DecodeError:
         connection.execute("DELETE FROM events")
         connection.execute("DELETE FROM fingerprint")
-        return Kept((), None, changes)
-    return Kept(events, fingerprint, changes)
+        return Kept(0, None, changes)
+    return Kept(n_events, fingerprint, changes)

@@ -5,13 +5,14 @@ import numpy as np
 import pytest
 
 from service.live.catalogue import NOWHERE, Candidates, Catalogue
+from service.live.description import describe
 from service.storage.queries.events import EventRow
 from tests.sites import DAY, HOUR, NOW, an_event
 
 
 def a_catalogue(events: Mapping[int, EventRow], room: int = 8) -> Catalogue:
     catalogue = Catalogue(room)
-    catalogue.put(list(events), list(events.values()))
+    catalogue.put(list(events), describe(list(events.values())))
     return catalogue
 
 
@@ -114,7 +115,9 @@ def test_what_changes_counts_at_once():
     catalogue = a_catalogue({0: an_event("a", city="Cork"), 1: an_event("b", city="Cork")})
     assert catalogue.candidates("Cork", NOW).n_events == 2
 
-    catalogue.put([0, 1], [an_event("a", city="Sligo"), an_event("b", city="Cork", tags=("cancelled",))])
+    catalogue.put(
+        [0, 1], describe([an_event("a", city="Sligo"), an_event("b", city="Cork", tags=("cancelled",))])
+    )
 
     assert catalogue.candidates("Cork", NOW).n_events == 0
     assert open_in(catalogue.candidates("Sligo", NOW)) == [0]
@@ -124,7 +127,7 @@ def test_an_event_can_be_put_off_and_can_come_back():
     catalogue = a_catalogue({0: an_event("a", tags=("cancelled",)), 1: an_event("b", start_time=NOW - 1)})
     assert catalogue.candidates(None, NOW).n_events == 0
 
-    catalogue.put([0, 1], [an_event("a"), an_event("b", start_time=NOW + DAY)])
+    catalogue.put([0, 1], describe([an_event("a"), an_event("b", start_time=NOW + DAY)]))
 
     assert open_in(catalogue.candidates(None, NOW)) == [0, 1]
 
@@ -159,7 +162,7 @@ def test_more_room_keeps_what_is_known_and_takes_more_events():
     catalogue.candidates("Cork", NOW)
 
     catalogue.ensure_room(4)
-    catalogue.put([3], [an_event("d", city="Cork")])
+    catalogue.put([3], describe([an_event("d", city="Cork")]))
 
     found = catalogue.candidates("Cork", NOW)
     assert open_in(found) == [0, 3]

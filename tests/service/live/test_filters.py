@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.live.catalogue import MOST_KEPT, Catalogue
+from service.live.description import describe
 from service.live.filters import EARTH_RADIUS_KM, NO_LIMITS, Limits, Near
 from service.storage.queries.events import EventRow
 from tests.sites import DAY, HOUR, NOW, an_event
@@ -18,7 +19,7 @@ CORK = (51.8979, -8.4706)  # 158 km from there
 
 def a_catalogue(*events: EventRow) -> Catalogue:
     catalogue = Catalogue(len(events) + 2)
-    catalogue.put(range(len(events)), events)
+    catalogue.put(range(len(events)), describe(events))
     return catalogue
 
 
@@ -106,7 +107,7 @@ def test_what_is_kept_is_dropped_when_an_event_changes_or_starts():
     assert found(catalogue, price_max=10.0) == [0]
     assert found(catalogue, price_max=10.0, now=NOW + 60) == []
 
-    catalogue.put([1], [an_event("b", price_min=8.0)])
+    catalogue.put([1], describe([an_event("b", price_min=8.0)]))
 
     assert found(catalogue, price_max=10.0) == [0, 1]
 
@@ -127,7 +128,7 @@ def test_more_room_keeps_prices_places_and_genres():
         an_event("a", price_min=5.0, latitude=CORK[0], longitude=CORK[1], genres=("trad",), created_at=NOW)
     )
     catalogue.ensure_room(9)
-    catalogue.put([8], [an_event("b", price_min=5.0, genres=("trad",))])
+    catalogue.put([8], describe([an_event("b", price_min=5.0, genres=("trad",))]))
 
     assert found(catalogue, price_max=5.0, genres=("trad",)) == [0, 8]
     assert found(catalogue, near=Near(*CORK, 1.0)) == [0]
@@ -145,7 +146,7 @@ def test_events_are_ordered_by_start_and_by_when_they_were_listed():
     assert catalogue.soonest_first()[:3].tolist() == [1, 2, 0]
     assert catalogue.latest_first()[:3].tolist() == [2, 3, 0]
 
-    catalogue.put([0], [an_event("a", start_time=NOW + 60, created_at=NOW)])
+    catalogue.put([0], describe([an_event("a", start_time=NOW + 60, created_at=NOW)]))
 
     assert catalogue.soonest_first()[0] == catalogue.latest_first()[0] == 0
 

@@ -22,6 +22,7 @@ from service.answers import (
     RecommendationAnswer,
 )
 from service.live.catalogue import Catalogue
+from service.live.description import describe
 from service.live.labels import make_labels
 from service.recommending.encoding import Encoder, Envelope, Told, encode_answer
 from service.storage.queries.events import EventRow
@@ -69,7 +70,7 @@ class Case:
         events = self.known.events
         catalogue = Catalogue(len(events))
         listed = {index: event for index, event in events.items() if isinstance(event, EventRow)}
-        catalogue.put(list(listed), list(listed.values()))
+        catalogue.put(list(listed), describe(list(listed.values())))
         catalogue.name_the_rest([getattr(event, "event_id", event) for _, event in sorted(events.items())])
         return catalogue
 
