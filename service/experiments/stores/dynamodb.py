@@ -28,8 +28,9 @@ from service.experiments.stores.dynamodb_tables import INDEX, prepare_tables
 from service.tasks import end_tasks
 
 _DAY = 86_400
-#: Items of one BatchGetItem: the most that there may be.
-_KEYS = 100
+#: Items of one BatchGetItem, and how many of those are under way at once while everyone is read. Decoding them takes
+#: time of the event loop, for which recommendations wait.
+_KEYS, _READS = 25, 2
 
 
 async def open_dynamodb(
@@ -131,7 +132,7 @@ class DynamoDBStore:
             "KeyConditionExpression": "experiment_id = :experiment",
             "ExpressionAttributeValues": {":experiment": {"S": experiment_id}},
             "ProjectionExpression": "user_id, experiment_id",
-            "Limit": CONCURRENT_CALLS * _KEYS,
+            "Limit": _READS * _KEYS,
         }
         async for keys in self._client.pages("query", query):
             parts = [keys[start : start + _KEYS] for start in range(0, len(keys), _KEYS)]
