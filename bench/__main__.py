@@ -19,6 +19,7 @@ from bench.figures import text_table
 from bench.gates import BudgetError, judge, read_budget
 from bench.homes import RESULTS, HomeError
 from bench.load import LoadError
+from bench.mysql_site import MissingServerError
 from bench.parts import PARTS, Setting, default_parts, measure_parts
 from bench.report import ReportError, Run, now, passed, read_findings, write_json, write_page, write_plots
 from bench.servers import ServerFailedError, end_in_order, machine
@@ -28,6 +29,7 @@ KEPT, MISSED, NOT_MEASURED = 0, 1, 2
 #: Why there may be no figures: what these say is for people, everything else is a defect of the bench.
 UNMEASURED = (
     HomeError,
+    MissingServerError,
     ServerFailedError,
     LoadError,
     WrongAnswerError,

@@ -3,11 +3,11 @@
 The comparison favours the others: they are handed float32 rows that are normalised and transposed already, which ours
 does in its time, and need not leave out the user themselves: they are asked for k + 1. SciPy multiplies in blocks of
 rows and keeps no top k; scikit-learn's search is exact (brute force), as it has no other for sparse rows. Each takes
-its turn in one process, so that a busy machine slows all of them.
+its turn on one thread of one process, and its processor time is what counts.
 """
 
 from collections.abc import Callable
-from time import perf_counter
+from time import process_time
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -81,8 +81,11 @@ class Peer:
             )
 
 
-def measure_pairs(site: Site, findings: Findings, plan: Plan) -> None:
-    """Everything on one thread. Raises HomeError when ours and sparse_dot_topn find different similarities."""
+def measure_pairs(site: Site, findings: Findings, plan: Plan, of: str = "") -> None:
+    """Everything on one thread; `of` is added to the subjects of the figures.
+
+    Raises HomeError when ours and sparse_dot_topn find different similarities.
+    """
     peer = Peer(site)
     contestants: dict[str, Callable[[], Any]] = {
         OURS: lambda: all_pairs_cosine(site.train, site.n_events, K, 1),
@@ -99,22 +102,22 @@ def measure_pairs(site: Site, findings: Findings, plan: Plan) -> None:
         raise HomeError("ours and sparse_dot_topn find different similarities")
     times = take_turns(contestants, plan.rounds)
     for name, seconds in times.items():
-        findings.add_rounds(PART, name, "seconds", [seconds])
+        findings.add_rounds(PART, name + of, "seconds", [seconds])
     costs = [ours / theirs for ours, theirs in zip(times[OURS], times[TOPN], strict=True)]
-    findings.add_rounds(PART, OURS, f"cost_to_{TOPN}", [costs])
-    findings.add(PART, OURS, {"same_neighbours": found["same_neighbours"]})
+    findings.add_rounds(PART, OURS + of, f"cost_to_{TOPN}", [costs])
+    findings.add(PART, OURS + of, {"same_neighbours": found["same_neighbours"]})
 
 
 def take_turns(contestants: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
-    """The seconds of each in each round; who takes many seconds has one round."""
+    """The processor's seconds of each in each round; who takes many seconds has one round."""
     times: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(rounds):
         for name, work in contestants.items():
             if times[name] and times[name][0] > _SLOW_SECONDS:
                 continue
-            started = perf_counter()
+            started = process_time()
             work()
-            times[name].append(perf_counter() - started)
+            times[name].append(process_time() - started)
     return times
 
 

@@ -26,13 +26,22 @@ def check_answer(body: bytes) -> None:
 
 
 def _check_reasons(item: dict[str, Any]) -> None:
-    """The reasons add up to the score, and what it has from the person's own events does so too."""
+    """The reasons add up to the score, and the person's own events to what it has from people with the same taste.
+
+    That is all of it for an arm that knows nothing else, and a part for a blend.
+    """
+    reasons = item["rank_reasons"]
     because = [*item["because"], *([item["because_other"]] if item["because_other"] else [])]
     if item["algorithm"] == "collaborative_filtering" and not because:
         raise WrongAnswerError(f"no reason for event {item['event_id']}")
-    for parts in (item["rank_reasons"], because):
-        total = sum(part["weight"] for part in parts)
-        if parts and abs(total - item["score"]) > _ROUNDING:
+    shared = [reason for reason in reasons if reason["type"] == "collaborative"]
+    of_events = _total(shared) if shared else item["score"]
+    for parts, whole in ((reasons, item["score"]), (because, of_events)):
+        if parts and abs(_total(parts) - whole) > _ROUNDING:
             raise WrongAnswerError(
-                f"reasons that add up to {total} for a score of {item['score']}: {item['event_id']}"
+                f"reasons that add up to {_total(parts)} instead of {whole}: {item['event_id']}"
             )
+
+
+def _total(parts: list[dict[str, Any]]) -> float:
+    return float(sum(part["weight"] for part in parts))

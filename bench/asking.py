@@ -13,6 +13,7 @@ from bench.load import HOST, PATIENCE_SECONDS, LoadError
 EXPERIMENT = "rec_algorithm_v1"
 _CHOSEN_WITHIN_SECONDS = 20.0
 _POLL_SECONDS = 0.05
+_HEADERS = {"Content-Type": "application/json"}
 
 
 def ask(port: int, method: str, path: str, body: Any = None, within: float = PATIENCE_SECONDS) -> Any:
@@ -22,7 +23,7 @@ def ask(port: int, method: str, path: str, body: Any = None, within: float = PAT
     """
     connection = http.client.HTTPConnection(HOST, port, timeout=within)
     try:
-        connection.request(method, path, None if body is None else orjson.dumps(body))
+        connection.request(method, path, None if body is None else orjson.dumps(body), _HEADERS)
         response = connection.getresponse()
         said = response.read()
         if not 200 <= response.status < 300:

@@ -1,8 +1,10 @@
 """What a request's compute takes, without a socket: `python -m bench.compute HOME ROUNDS`, a process for each start.
 
-Prints JSON: by arm, µs from a profile to the bytes of an answer (`answer_us`), how long many rankings without reasons
-take (`ranking_us` a person), each round of both beside `bench.calibration.recommend_plainly` for the same people, and
-postings a second beside the machine's random additions.
+Prints JSON: by arm, µs from a profile to the bytes of an answer (`answer_us`), that and many rankings without reasons
+as ratios to `bench.calibration.recommend_plainly` for the same people, round by round (`cost_of_…`), and postings a
+second beside the machine's random additions. All times are the processor's for this thread: on a busy machine the clock
+on the wall counts what others do as well. Caches and memory are shared with them all the same, so ours and the
+calibration take turns every few milliseconds.
 """
 
 import asyncio
@@ -10,7 +12,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +37,17 @@ from service.database import open_configured_database
 from service.live.standalone import load_state
 from service.live.state import LiveState
 from service.models import ModelRegistry
+from service.recommending.arms import ARMS
 from service.recommending.asking import Question, answer_question
 from service.recommending.encoding import Encoder
 from service.settings import Settings
 from training.ranking import ARMS as RANKINGS
+from training.ranking import RankMany
 
 #: People of a round.
 PEOPLE = 250
+#: They are answered in so many pieces, each beside its calibration.
+PIECES = 10
 #: Random additions to compare with, of a round.
 _ADDITIONS = 2_000_000
 _PLAIN_K = 200
@@ -67,7 +73,11 @@ async def state_of(home: Path) -> LiveState:
 def measure(state: LiveState, rounds: int) -> dict[str, Any]:
     """Everything, one arm after the other."""
     return {
-        "arms": {arm: _measure_arm(state, arm, rank, rounds) for arm, rank in RANKINGS.items()},
+        "arms": {
+            arm: _answer_rounds(state, arm, rounds)
+            | (_ranking_rounds(state, RANKINGS[arm], rounds) if arm in RANKINGS else {})
+            for arm in ARMS
+        },
         "postings": measure_postings(state.model, rounds),
     }
 
@@ -82,39 +92,52 @@ class Plainly:
 
     def seconds(self, people: NDArray[np.int32]) -> float:
         """How long it takes for them."""
-        return _timed(lambda: recommend_plainly(people, self._site, self._scratch, _PLAIN_K, self._ranked))
+        return _seconds(lambda: recommend_plainly(people, self._site, self._scratch, _PLAIN_K, self._ranked))
 
 
-def _measure_arm(
-    state: LiveState, arm: str, rank: Callable[..., Any], rounds: int
-) -> Mapping[str, list[float]]:
-    """Rounds of both ways to ask an arm, each after the calibration for the same people."""
-    plainly, encoder, rng = Plainly(state.model), Encoder(), np.random.default_rng(0)
-    found: dict[str, list[float]] = {name: [] for name in ("answer_us", "cost_of_answer", "cost_of_ranking")}
-    n_users = len(state.model.users)
+def _answer_rounds(state: LiveState, arm: str, rounds: int) -> dict[str, list[float]]:
+    """Answers of an arm one by one, and what each round of them costs."""
+    plainly, encoder = Plainly(state.model), Encoder()
+    found: dict[str, list[float]] = {"answer_us": [], "cost_of_answer": []}
+    for people in _people_of(state, rounds + 1):
+        base, seconds = 0.0, []
+        for some in np.array_split(people, PIECES):
+            base += plainly.seconds(some)
+            ids = [str(state.model.users.id_at(row)) for row in some.tolist()]
+            seconds += [_answer_seconds(state, encoder, arm, user_id) for user_id in ids]
+        found["answer_us"] += [one * 1e6 for one in seconds]
+        found["cost_of_answer"].append(sum(seconds) / base)
+    return _without_first(found, rounds)
+
+
+def _ranking_rounds(state: LiveState, rank: RankMany, rounds: int) -> dict[str, list[float]]:
+    """What it costs to rank for many people at once."""
+    plainly, found = Plainly(state.model), []
     open_events = np.ones(len(state.model.events), np.uint8)
-    now = time.time()
-    for number in range(rounds + 1):
-        people = rng.choice(n_users, min(PEOPLE, n_users), replace=False).astype(np.int32)
+    for people in _people_of(state, rounds + 1):
         base = plainly.seconds(people)
-        singles = [
-            _answer_seconds(state, encoder, arm, str(state.model.users.id_at(int(one))), now)
-            for one in people
-        ]
-        ranked = _timed(lambda people=people: rank(state.model, people, open_events, LIMIT))  # type: ignore[misc]
-        again = plainly.seconds(people)
-        if number > 0:  # the first round compiles and warms up
-            found["answer_us"] += [seconds * 1e6 for seconds in singles]
-            found["cost_of_answer"].append(2.0 * sum(singles) / (base + again))
-            found["cost_of_ranking"].append(2.0 * ranked / (base + again))
-    return found
+        ranked = _seconds(lambda people=people: rank(state.model, people, open_events, LIMIT))  # type: ignore[misc]
+        found.append(2.0 * ranked / (base + plainly.seconds(people)))
+    return _without_first({"cost_of_ranking": found}, rounds)
 
 
-def _answer_seconds(state: LiveState, encoder: Encoder, arm: str, user_id: str, now: float) -> float:
-    question = Question(user_id, None, LIMIT, arm)
-    started = time.perf_counter()
-    answer_question(state, encoder, question, "bench", now, started)
-    return time.perf_counter() - started
+def _people_of(state: LiveState, rounds: int) -> Iterator[NDArray[np.int32]]:
+    """Some people for each round, always the same ones."""
+    n_users, rng = len(state.model.users), np.random.default_rng(0)
+    for _ in range(rounds):
+        yield rng.choice(n_users, min(PEOPLE, n_users), replace=False).astype(np.int32)
+
+
+def _without_first(found: dict[str, list[float]], rounds: int) -> dict[str, list[float]]:
+    """Without the first round, which compiles and warms up."""
+    return {name: values[len(values) // (rounds + 1) :] for name, values in found.items()}
+
+
+def _answer_seconds(state: LiveState, encoder: Encoder, arm: str, user_id: str) -> float:
+    question, now = Question(user_id, None, LIMIT, arm), time.time()
+    started = time.thread_time()
+    answer_question(state, encoder, question, "bench", now, time.perf_counter())
+    return time.thread_time() - started
 
 
 def measure_postings(model: Model, rounds: int) -> dict[str, list[float]]:
@@ -137,23 +160,23 @@ def measure_postings(model: Model, rounds: int) -> dict[str, list[float]]:
     names = ("postings_per_second", "rows_per_second", "additions_per_second")
     found: dict[str, list[float]] = {name: [] for name in names}
     for _ in range(rounds):
-        at = [time.perf_counter()]
+        at = [time.thread_time()]
         walked = walk_postings(people, liked, savers, factors, sums, touched)
-        at.append(time.perf_counter())
+        at.append(time.thread_time())
         add_rows(people, liked, savers, sums)
-        at.append(time.perf_counter())
+        at.append(time.thread_time())
         add_at_random(places, sums)
-        at.append(time.perf_counter())
+        at.append(time.thread_time())
         sums[:] = 0.0
         for name, count, taken in zip(names, (walked, walked, _ADDITIONS), np.diff(at), strict=True):
             found[name].append(float(count / taken))
     return found
 
 
-def _timed(work: Callable[[], Any]) -> float:
-    started = time.perf_counter()
+def _seconds(work: Callable[[], Any]) -> float:
+    started = time.thread_time()
     work()
-    return time.perf_counter() - started
+    return time.thread_time() - started
 
 
 if __name__ == "__main__":

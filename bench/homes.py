@@ -24,6 +24,8 @@ import numpy as np
 from bench import servers
 from bench.sites import Site, load_site
 
+#: What data is called that is no file.
+SYNTHETIC = "synthetic"
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "bench" / "results"
 
@@ -47,7 +49,7 @@ class Home:
     """A prepared CRAIC_HOME."""
 
     directory: Path
-    data: str  #: the file's name, or "synthetic"
+    data: str  #: the file's name, or SYNTHETIC
     n_users: int  #: users are called "0", "1", …, and so are events
     n_events: int
 
@@ -63,7 +65,7 @@ def prepare_home(file: str | None) -> Home:
     Raises HomeError when the file cannot be read, or its import or the training fails.
     """
     file = file or environ.get("BENCH_DATA")
-    data = Path(file).name if file else "synthetic"
+    data = Path(file).name if file else SYNTHETIC
     try:
         return _prepare(file, data)
     except (OSError, ValueError, subprocess.CalledProcessError) as error:

@@ -25,7 +25,8 @@ SAMPLE_EVERY = 500
 
 _BUFFER_BYTES = 1 << 22
 _END_OF_HEAD = b"\r\n\r\n"
-_LENGTH = b"Content-Length: "
+#: As aiohttp writes it, and as uvicorn does.
+_LENGTHS = (b"Content-Length: ", b"content-length: ")
 
 
 class LoadError(Exception):
@@ -103,10 +104,10 @@ class Connection:
         return got + received
 
     def _content_length(self, end: int) -> int:
-        start = self._buffer.find(_LENGTH, 0, end)
-        if start < 0:
-            raise LoadError(f"answer without Content-Length: {bytes(self._view[:end])!r}")
-        return int(self._buffer[start + len(_LENGTH) : self._buffer.find(b"\r", start)])
+        for name in _LENGTHS:
+            if (start := self._buffer.find(name, 0, end)) >= 0:
+                return int(self._buffer[start + len(name) : self._buffer.find(b"\r", start)])
+        raise LoadError(f"answer without Content-Length: {bytes(self._view[:end])!r}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from bench import kernels, service, small
 from bench.figures import Findings
-from bench.homes import Home, prepare_home, say
+from bench.homes import SYNTHETIC, Home, prepare_home, say
 from bench.servers import Cores, available_cores, pinned
-from bench.sites import load_site
+from bench.sites import load_site, made_up_site
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,10 @@ def _pairs(setting: Setting, findings: Findings) -> None:
     from bench import all_pairs
 
     with pinned(setting.cores.server):
-        all_pairs.measure_pairs(
-            load_site(None), findings, all_pairs.FULL if setting.full else all_pairs.QUICK
-        )
+        plan = all_pairs.FULL if setting.full else all_pairs.QUICK
+        all_pairs.measure_pairs(load_site(None), findings, plan)
+        if setting.full and setting.home.data != SYNTHETIC:
+            all_pairs.measure_pairs(made_up_site(), findings, plan, ", synthetic")
 
 
 def _service(setting: Setting, findings: Findings) -> None:
@@ -65,6 +66,12 @@ def _growth(setting: Setting, findings: Findings) -> None:
     growth.measure_growth(setting.cores, findings, growth.FULL)
 
 
+def _peers(setting: Setting, findings: Findings) -> None:
+    from bench.peers.measuring import measure_peers
+
+    measure_peers(setting.home, load_site(None), setting.cores, findings)
+
+
 PARTS: Mapping[str, Part] = MappingProxyType(
     {
         "kernels": Part(_kernels, ("kernels",), is_quick=True),
@@ -72,6 +79,7 @@ PARTS: Mapping[str, Part] = MappingProxyType(
         "service": Part(_service, ("service", "rates", "reload"), is_quick=True),
         "small": Part(_small, ("small",), is_quick=False),
         "growth": Part(_growth, ("growth",), is_quick=False),
+        "peers": Part(_peers, ("peers",), is_quick=False),
     }
 )
 

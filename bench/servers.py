@@ -147,9 +147,22 @@ def running_service(
 @contextmanager
 def running_bare(answers: Path, core: int | None) -> Iterator[Server]:
     """The bare handler that gives the answers of a file, one a line (`bench.bare`)."""
+    with running_module("bench.bare", core, answers.with_suffix(".log"), arguments=[str(answers)]) as server:
+        yield server
+
+
+@contextmanager
+def running_module(
+    module: str,
+    core: int | None,
+    log: Path,
+    settings: Mapping[str, str] = MappingProxyType({}),
+    arguments: Sequence[str] = (),
+) -> Iterator[Server]:
+    """`python -m module --port PORT …`, which answers GET /ready with 200 once it takes requests."""
     port = free_port()
-    command = ["bench.bare", "--port", str(port), str(answers)]
-    with _running(command, os.environ, port, core, answers.with_suffix(".log")) as server:
+    command = [module, "--port", str(port), *arguments]
+    with _running(command, os.environ | dict(settings), port, core, log) as server:
         yield server
 
 

@@ -26,14 +26,15 @@ from bench.rates import measure_rates
 from bench.reloading import measure_reload
 from bench.requests import encoded, recommendations
 from bench.servers import Cores, Server, pinned, running_bare, running_service
+from service.experiments.definition import ARMS_OF_CONTRACT
 from service.recommending.arms import ARMS
 
 PART = "service"
 #: What is asked for without naming an arm: the experiment decides, the answer counts as an exposure.
 MIX = "mix"
 BARE = "bare aiohttp"
-#: The arms of the mix, in equal parts.
-WEIGHTS = dict.fromkeys(ARMS, 1.0)
+#: The four arms of the site's standing experiment, in equal parts.
+WEIGHTS = dict.fromkeys(ARMS_OF_CONTRACT, 1.0)
 
 #: As many requests at once as keep a single-threaded server from ever waiting.
 CONNECTIONS = 8
@@ -43,9 +44,11 @@ COLD_ANSWERS = 200
 #: A server under full load that had less of its core than this was kept from it by something else.
 UNDISTURBED = 0.9
 
-_WARM_UP_SECONDS, _TURN_SECONDS = 0.4, 0.3
+_WARM_UP_SECONDS, _TURN_SECONDS = 0.4, 0.15
 #: Of the answers that the bare handler returns.
 _KEEP_EVERY = 5
+#: One body in so many of a turn is looked at.
+_LOOK_EVERY = 50
 
 
 class Plan(NamedTuple):
@@ -56,7 +59,7 @@ class Plan(NamedTuple):
     rate_seconds: float  #: of each rate of arrival
 
 
-QUICK, FULL = Plan(2, 7, 1.5), Plan(4, 12, 4.0)
+QUICK, FULL = Plan(4, 8, 1.5), Plan(6, 16, 4.0)
 
 
 class Turn(NamedTuple):
@@ -184,7 +187,7 @@ def _play(rounds: Rounds, ours: Server, bare: Server, requests: dict[str, list[R
 
 def _turn(server: Server, requests: Iterator[bytes]) -> Turn:
     before = server.cpu_seconds()
-    load = drive(server.port, requests, CONNECTIONS, _TURN_SECONDS)
+    load = drive(server.port, requests, CONNECTIONS, _TURN_SECONDS, sample_every=_LOOK_EVERY)
     return Turn(load, server.cpu_seconds() - before)
 
 

@@ -47,8 +47,7 @@ def load_site(path: str | Path | None) -> Site:
     """
     path = path or os.environ.get("BENCH_DATA")
     if path is None:
-        train, test = holdout_per_user(synthetic_site(*GOWALLA, seed=0), HELD_OUT, seed=0)
-        return Site(GOWALLA[1], train, Pairs(test.indptr, test.indices))
+        return made_up_site()
     try:
         arrays = np.load(path, allow_pickle=False)
         if not isinstance(arrays, np.lib.npyio.NpzFile):
@@ -57,6 +56,12 @@ def load_site(path: str | Path | None) -> Site:
             return _site(arrays)
     except (ValueError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def made_up_site() -> Site:
+    """A synthetic site of the size of Gowalla's, always the same."""
+    train, test = holdout_per_user(synthetic_site(*GOWALLA, seed=0), HELD_OUT, seed=0)
+    return Site(GOWALLA[1], train, Pairs(test.indptr, test.indices))
 
 
 def _site(arrays: Mapping[str, NDArray[Any]]) -> Site:

@@ -67,3 +67,11 @@ def test_an_answer_whose_reasons_do_not_add_up_to_the_score_is_wrong(changes: di
 def test_a_personal_recommendation_without_a_reason_is_wrong() -> None:
     with pytest.raises(WrongAnswerError, match="no reason for event 7"):
         check_answer(body_of([personal(0.5, because=[], because_other=None)] * LIMIT))
+
+
+def test_the_events_of_a_blend_answer_for_what_it_has_from_people_with_the_same_taste() -> None:
+    reasons = [{"type": "collaborative", "weight": 0.5}, {"type": "popularity", "weight": 0.25}]
+    blended = personal(0.5, algorithm="hybrid", rank_reasons=reasons) | {"score": 0.75}
+    check_answer(body_of([blended] * LIMIT))
+    with pytest.raises(WrongAnswerError, match=r"instead of 0\.5"):
+        check_answer(body_of([blended | {"because_other": {"events": 3, "weight": 0.375}}] * LIMIT))
