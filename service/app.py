@@ -11,6 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from service.cors import cors_middleware
+from service.direct import DIRECT, DirectRoute
 from service.docs_page import docs_routes
 from service.errors import BadRequestError, ConflictError, NotFoundError, UnavailableError, error_middleware
 from service.experiments.admin import ExperimentAdmin
@@ -132,9 +133,13 @@ def build_app(
         ],
         client_max_size=settings.max_body_bytes,
     )
+    path = "/v1/recommendations"
+    app[DIRECT] = DirectRoute(
+        path, recommendations.answer_at_once, metrics, settings.max_body_bytes, settings.cors_origins
+    )
     app.add_routes(
         [
-            web.post("/v1/recommendations", recommendations.recommend),
+            web.post(path, recommendations.recommend),
             web.post("/v1/recommendations/batch", batches.recommend),
             web.get("/v1/events/popular", lists.popular),
             web.get("/v1/events/upcoming", lists.upcoming),

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from service.app import Collaborators, build_app
 from service.database import open_configured_database
+from service.direct import DirectRunner
 from service.experiments.stores.opening import open_experiment_store
 from service.memory import give_arrays_back_at_once, settle_memory
 from service.models import ModelRegistry
@@ -57,7 +58,7 @@ async def _serve_one(settings: Settings, worker: int | None) -> None:
     experiments = await open_experiment_store(settings)
     parts = Collaborators(database, registry, queue, snapshot, time.time, experiments)
     app = build_app(settings, parts, worker)
-    runner = web.AppRunner(
+    runner = DirectRunner(
         app,
         access_log=None,
         keepalive_timeout=KEEPALIVE_SECONDS,

@@ -1,6 +1,6 @@
 """POST /v1/recommendations."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import chain
 from time import perf_counter
 
@@ -58,19 +58,48 @@ class RecommendationRoutes:
         """Translate a request into a question and the reply into a response."""
         started = perf_counter()
         body = decode(RecommendationRequest, await read_body(request))
-        identity = subject_of(request.headers, body.user_id, self._credentials)
+        user_id = subject_of(request.headers, body.user_id, self._credentials).user_id
         now = self._clock()
-        choice = await self._choice(body, identity.user_id, now)
+        choice = await self._choice(body, user_id, now)
         state = self._serving.state
+        question = self._question(body, user_id, choice)
+        try:
+            reply = answer_question(state, self._encoder, question, self._ids.new(now), now, started)
+        except Exception as error:
+            if _counts(body) and not isinstance(error, RequestError):
+                self._count_failure(state, question, choice, now)
+            raise
+        is_heard = request.transport is not None and not request.transport.is_closing()
+        self._account(state, question, choice, reply, now, is_exposure=_counts(body) and is_heard)
+        return web.Response(body=reply.body, content_type="application/json")
+
+    def answer_at_once(self, headers: Mapping[str, str], raw: bytes) -> bytes | None:
+        """The body of the answer to the body of a request, when memory has all of it; None when it has to wait.
+
+        Raises whatever `recommend` would answer with an error, and then nothing has happened yet.
+        """
+        started = perf_counter()
+        body = decode(RecommendationRequest, raw)
+        user_id = subject_of(headers, body.user_id, self._credentials).user_id
+        now = self._clock()
+        choice = self._choice_at_once(body, user_id, now)
+        if choice is None:
+            return None
+        state = self._serving.state
+        question = self._question(body, user_id, choice)
+        reply = answer_question(state, self._encoder, question, self._ids.new(now), now, started)
+        self._account(state, question, choice, reply, now, is_exposure=_counts(body))
+        return reply.body
+
+    def _question(self, body: RecommendationRequest, user_id: str | None, choice: Choice) -> Question:
         variant = self._variant(body.variant)
-        arm = choice.arm or variant
-        question = Question(
-            user_id=identity.user_id,
+        return Question(
+            user_id=user_id,
             city=body.city,
             limit=self._limit(body.limit or choice.limit),
             variant=choice.variant or variant,
             exclude_event_ids=tuple(body.exclude_event_ids),
-            arm=arm,
+            arm=choice.arm or variant,
             experiment=choice.told,
             limits=body.limits(),
             offset=body.offset,
@@ -78,30 +107,40 @@ class RecommendationRoutes:
             statements=of_context(body.context),
             arrangement=body.arrangement(self._usual),
         )
-        counts = body.variant is None and not body.internal
-        try:
-            reply = answer_question(state, self._encoder, question, self._ids.new(now), now, started)
-        except Exception as error:
-            if counts and not isinstance(error, RequestError):
-                self._count_failure(state, question, choice, now)
-            raise
-        is_exposure = counts and request.transport is not None and not request.transport.is_closing()
+
+    def _account(
+        self,
+        state: LiveState,
+        question: Question,
+        choice: Choice,
+        reply: Reply,
+        now: float,
+        *,
+        is_exposure: bool,
+    ) -> None:
+        """Count an answer, and hand over who was shown what."""
         self._expose(state, question, choice, reply, now, is_exposure)
         self._serving.count(reply.latency_ms)
         self._metrics.count_answer(state.version, question.variant)
         personal, filled = reply.n_personal, len(reply.events) - reply.n_personal
         if personal:
-            self._metrics.count_recommended(state.version, question.variant, arm, personal)
+            algorithm = question.arm or question.variant
+            self._metrics.count_recommended(state.version, question.variant, algorithm, personal)
         if filled:
             self._metrics.count_recommended(state.version, question.variant, "popularity", filled)
-        return web.Response(body=reply.body, content_type="application/json")
 
-    async def _choice(self, body: RecommendationRequest, user_id: str | None, now: float) -> Choice:
-        """What experiments say about this answer. It waits only for people whose bucket has moved."""
+    def _choice_at_once(self, body: RecommendationRequest, user_id: str | None, now: float) -> Choice | None:
+        """What experiments say about this answer; None when that takes a look at their store."""
         if body.variant is not None or user_id is None:
             return NO_CHOICE
-        at_once = self._experiments.choose_at_once(user_id, now)
-        return at_once if at_once is not None else await self._experiments.choose(user_id, now)
+        return self._experiments.choose_at_once(user_id, now)
+
+    async def _choice(self, body: RecommendationRequest, user_id: str | None, now: float) -> Choice:
+        """The same; it waits only for people whose bucket has moved."""
+        at_once = self._choice_at_once(body, user_id, now)
+        if at_once is not None or user_id is None:
+            return at_once or NO_CHOICE
+        return await self._experiments.choose(user_id, now)
 
     def _expose(
         self,
@@ -164,6 +203,11 @@ class RecommendationRoutes:
 
     def _variant(self, asked: str | None) -> str:
         return self._settings.default_variant if asked is None else variant_named(asked)
+
+
+def _counts(body: RecommendationRequest) -> bool:
+    """Whether experiments count the answer to a request, or its failure."""
+    return body.variant is None and not body.internal
 
 
 def of_context(context: TasteSignals | None) -> tuple[Stated, ...]:
