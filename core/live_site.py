@@ -18,6 +18,9 @@ from core.sparse import Rows
 
 _FIRST_ROOM = 1024
 
+#: float32[256]: preferences by their weights in 1/255, as `read_row` makes them.
+PREFERENCES = np.arange(256).astype(np.float32) * np.float32(1.0 / 255.0)
+
 _Number = TypeVar("_Number", bound=np.generic)
 
 
@@ -26,11 +29,16 @@ class _Side:
 
     def __init__(self, base: Rows, n_rows: int) -> None:
         self.base = base
-        self.head = np.full(n_rows, -1, np.int32)
+        self.start_at = base.indptr.data  # a memoryview yields plain numbers, sooner than an array does
+        self.put_heads(np.full(n_rows, -1, np.int32))
         self.following = np.empty(_FIRST_ROOM, np.int32)
         self.added = np.empty(_FIRST_ROOM, np.int32)
         self.added_weights = np.empty(_FIRST_ROOM, np.uint8)
         self.n_added = 0
+
+    def put_heads(self, head: NDArray[np.int32]) -> None:
+        """Let these be the newest additions to each row."""
+        self.head, self.head_at = head, head.data
 
     def rows(self) -> LiveRows:
         return LiveRows(*self.base, self.head, self.following, self.added, self.added_weights)
@@ -136,7 +144,7 @@ class LiveSite:
         """Make room for one more person; return their row."""
         if self.n_users == self.user_room:
             room = 2 * self.n_users
-            self._liked.head = _longer(self._liked.head, room, -1)
+            self._liked.put_heads(_longer(self._liked.head, room, -1))
             self._user_masses = _longer(self._user_masses, room, 0.0)
             self._user_scales = _longer(self._user_scales, room, 1.0)
             self._site = self._assemble()
@@ -147,7 +155,7 @@ class LiveSite:
         """Make room for one more event; return its column."""
         if self.n_events == self.event_room:
             room = 2 * self.n_events
-            self._savers.head = _longer(self._savers.head, room, -1)
+            self._savers.put_heads(_longer(self._savers.head, room, -1))
             self._event_masses = _longer(self._event_masses, room, 0.0)
             self._event_squares = _longer(self._event_squares, room, 0)
             self._event_weights = _longer(self._event_weights, room, 1.0)
@@ -173,11 +181,17 @@ class LiveSite:
         return self._event_squares
 
     def liked(self, user: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """What a person likes now: events int32[p], preferences float32[p] in 0…1, > 0, both copies.
+        """What a person likes now: events int32[p], preferences float32[p] in 0…1, > 0; valid until the next change.
 
         Raises IndexError for a person who was not added.
         """
         self._check(user)
+        if self._liked.head_at[user] < 0 and user < self._liked.base.n_rows:
+            # Nothing was added and, as a rule, nothing taken back: the model's row as it is.
+            row = slice(self._liked.start_at[user], self._liked.start_at[user + 1])
+            weights = self._liked.base.weights[row]
+            if weights.all():
+                return self._liked.base.indices[row], PREFERENCES[weights]
         events, preferences = self._row
         size = self._read_row(self._site.liked, user, events, preferences)
         return events[:size].copy(), preferences[:size].copy()
@@ -206,8 +220,8 @@ class LiveSite:
 
     def forget_user(self, user: int) -> None:
         """Take back everything a person likes; they leave every neighbourhood at once. IndexError as for `liked`."""
-        for event in self.liked(user)[0]:
-            self.set_preference(user, int(event), 0)
+        for event in self.liked(user)[0].tolist():
+            self.set_preference(user, event, 0)
 
     def _check(self, user: int, event: int | None = None) -> None:
         if not 0 <= user < self.n_users:

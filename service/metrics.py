@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import TypeVar
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from itertools import accumulate
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, Metric, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
-M = TypeVar("M", Counter, Histogram)
+Labels = tuple[str | int, ...]
 
 # Seconds. An answer takes about a millisecond, so the fine steps are below that.
 BUCKETS = (0.00025, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1.0)
@@ -19,25 +23,53 @@ BUCKETS = (0.00025, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.1
 UNMATCHED = "unmatched"  # a path without a route; its text would let a stranger create endless series
 
 
-class _Series(dict[tuple[str | int, ...], M]):
-    """The series of one metric by the values of their labels, each made when it is first asked for.
+class _Counts(Collector):
+    """A counter by labels. Plain numbers, made into Prometheus's at a scrape.
 
-    prometheus_client's own ``labels`` takes longer than the counting that follows.
+    prometheus_client's own counter takes a lock and several calls for each increment, which all belong to one thread.
     """
 
-    def __init__(self, metric: M) -> None:
-        super().__init__()
-        self.metric: M = metric
+    def __init__(self, name: str, description: str, labels: tuple[str, ...]) -> None:
+        self._described = name, description, labels
+        self._counts: dict[Labels, int] = {}
 
-    def __missing__(self, labels: tuple[str | int, ...]) -> M:
-        series: M = self.metric.labels(*labels)
-        self[labels] = series
-        return series
+    def add(self, labels: Labels, times: int = 1) -> None:
+        self._counts[labels] = self._counts.get(labels, 0) + times
 
-    def forget(self, is_old: Callable[[tuple[str | int, ...]], bool]) -> None:
-        for labels in [labels for labels in self if is_old(labels)]:
-            del self[labels]
-            self.metric.remove(*labels)
+    def forget(self, is_old: Callable[[Labels], bool]) -> None:
+        self._counts = {labels: count for labels, count in self._counts.items() if not is_old(labels)}
+
+    def collect(self) -> Iterator[Metric]:
+        name, description, names = self._described
+        family = CounterMetricFamily(name, description, labels=names)
+        for labels, count in self._counts.items():
+            family.add_metric([*map(str, labels)], count)
+        yield family
+
+
+class _Durations(Collector):
+    """A histogram of seconds by labels, kept as `_Counts` are."""
+
+    def __init__(self, name: str, description: str, labels: tuple[str, ...]) -> None:
+        self._described = name, description, labels
+        self._steps: dict[Labels, list[int]] = {}  #: how many fell between the bucket before and each
+        self._sums: dict[Labels, float] = {}
+
+    def observe(self, labels: Labels, seconds: float) -> None:
+        steps = self._steps.get(labels)
+        if steps is None:
+            steps, self._sums[labels] = self._steps.setdefault(labels, [0] * (len(BUCKETS) + 1)), 0.0
+        steps[bisect_left(BUCKETS, seconds)] += 1
+        self._sums[labels] += seconds
+
+    def collect(self) -> Iterator[Metric]:
+        name, description, names = self._described
+        family = HistogramMetricFamily(name, description, labels=names)
+        bounds = [*map(floatToGoString, BUCKETS), "+Inf"]
+        for labels, steps in self._steps.items():
+            buckets = list(zip(bounds, map(float, accumulate(steps)), strict=True))
+            family.add_metric([*map(str, labels)], buckets, self._sums[labels])
+        yield family
 
 
 class Metrics:
@@ -61,15 +93,12 @@ class Metrics:
             *("model_version", "variant", "algorithm"),
         )
         self._feedback = self._counter("feedback", "Feedback recorded durably", "action")
-        self._latency = _Series(
-            Histogram(
-                "ml_service_latency_seconds",
-                "Time from the request's headers to its answer, whatever the status",
-                ("endpoint",),
-                buckets=BUCKETS,
-                registry=self.registry,
-            )
+        self._latency = _Durations(
+            "ml_service_latency_seconds",
+            "Time from the request's headers to its answer, whatever the status",
+            ("endpoint",),
         )
+        self.registry.register(self._latency)
         self._model = Gauge(
             "ml_service_model_info", "1 for the model that serves", ("model_version",), registry=self.registry
         )
@@ -80,25 +109,27 @@ class Metrics:
         )
         self._versions: tuple[str, ...] = ()
 
-    def _counter(self, name: str, description: str, *labels: str) -> _Series[Counter]:
-        return _Series(Counter(f"ml_service_{name}", description, labels, registry=self.registry))
+    def _counter(self, name: str, description: str, *labels: str) -> _Counts:
+        counts = _Counts(f"ml_service_{name}", description, labels)
+        self.registry.register(counts)
+        return counts
 
     def observe_request(self, endpoint: str, method: str, status: int, seconds: float) -> None:
         """Count one answer to a request for the route ``endpoint`` (its pattern, not the path)."""
-        self._requests[endpoint, method, status].inc()
-        self._latency[(endpoint,)].observe(seconds)
+        self._requests.add((endpoint, method, status))
+        self._latency.observe((endpoint,), seconds)
 
     def count_answer(self, model_version: str, variant: str) -> None:
         """Count one answer of recommendations, also an empty one."""
-        self._answers[model_version, variant].inc()
+        self._answers.add((model_version, variant))
 
     def count_recommended(self, model_version: str, variant: str, algorithm: str, events: int) -> None:
         """Count ``events`` recommended events that ``algorithm`` contributed to an answer of ``variant``."""
-        self._recommended[model_version, variant, algorithm].inc(events)
+        self._recommended.add((model_version, variant, algorithm), events)
 
     def count_feedback(self, action: str, times: int = 1) -> None:
         """Count feedback once it is durable."""
-        self._feedback[(action,)].inc(times)
+        self._feedback.add((action,), times)
 
     def set_model(self, version: str, trained_at: float) -> None:
         """Say which model serves now; ``trained_at`` in seconds since 1970, UTC.

@@ -23,11 +23,6 @@ from service.live.labels import NO_LABELS, Labels
 from service.recommending.items import Context, encode_items
 from service.recommending.pieces import make_pieces
 
-_ANSWER = (
-    b'{"recommendation_id":"%b","user_id":%b,"recommendations":[%b],"model_version":"%b","variant":"%b",'
-    b'"ab_experiment":%b,"notice":%b,"latency_ms":%.3f}'
-)
-
 #: Names of cities and arms kept as the kernel takes them.
 _TEXTS_KEPT = 256
 
@@ -68,8 +63,10 @@ class Encoder:
         labels: Labels,
         masses: NDArray[np.float32],
         start: int = 0,
-    ) -> bytes:
+    ) -> memoryview:
         """The recommendations of a ranking from rank `start` on as the members of a JSON list, best first.
+
+        Valid until the next call.
 
         `labels` are those of the features that the ranking's subjects name, `masses` float32[events] the sums of
         preferences for each event.
@@ -82,7 +79,7 @@ class Encoder:
         while True:
             length = self._encode_items(self._out, context, *ranking, start)
             if length >= 0:
-                return self._out[:length].tobytes()
+                return self._out[:length].data
             self._out = np.empty(2 * (self._out.size - length), np.uint8)
 
     def _pin_encode_items(self) -> Callable[..., int]:
@@ -98,15 +95,22 @@ def _as_array(text: bytes) -> NDArray[np.uint8]:
     return np.frombuffer(text, np.uint8).copy()
 
 
-def encode_answer(envelope: Envelope, items: bytes, latency_ms: float) -> bytes:
+def encode_answer(envelope: Envelope, items: bytes | memoryview, latency_ms: float) -> bytes:
     """The whole answer as JSON."""
-    return _ANSWER % (
+    said = _said(envelope.model_version, envelope.variant, envelope.experiment, envelope.notice)
+    before = b'{"recommendation_id":"%b","user_id":%b,"recommendations":[' % (
         envelope.recommendation_id.encode(),
         orjson.dumps(envelope.user_id),
-        items,
-        json_text(envelope.model_version),
-        json_text(envelope.variant),
-        envelope.experiment,
-        orjson.dumps(envelope.notice),
-        latency_ms,
+    )
+    return b"".join((before, items, said, b"%.3f}" % latency_ms))
+
+
+@lru_cache(_TEXTS_KEPT)
+def _said(model_version: str, variant: str, experiment: bytes, notice: str | None) -> bytes:
+    """What stands behind the recommendations, up to the time that the answer took: the same for many."""
+    return b'],"model_version":"%b","variant":"%b","ab_experiment":%b,"notice":%b,"latency_ms":' % (
+        json_text(model_version),
+        json_text(variant),
+        experiment,
+        orjson.dumps(notice),
     )
