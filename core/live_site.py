@@ -181,7 +181,7 @@ class LiveSite:
         return self._event_squares
 
     def liked(self, user: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """What a person likes now: events int32[p], preferences float32[p] in 0…1, > 0; valid until the next change.
+        """What a person likes now: events int32[p], preferences float32[p] in 0…1, > 0, both copies.
 
         Raises IndexError for a person who was not added.
         """
@@ -191,7 +191,7 @@ class LiveSite:
             row = slice(self._liked.start_at[user], self._liked.start_at[user + 1])
             weights = self._liked.base.weights[row]
             if weights.all():
-                return self._liked.base.indices[row], PREFERENCES[weights]
+                return self._liked.base.indices[row].copy(), PREFERENCES[weights]
         events, preferences = self._row
         size = self._read_row(self._site.liked, user, events, preferences)
         return events[:size].copy(), preferences[:size].copy()
