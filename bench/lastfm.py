@@ -26,7 +26,7 @@ from bench.lastfm_data import BANDS, Listening, Split, load_listening, split_lis
 from bench.quality import fit
 from core.bootstrap import percentile_interval, resampled_sums
 from core.collaborative import CollaborativeSettings
-from core.content import NO_TASTE, Content, ContentSettings, Kind, Taste, index_content
+from core.content import Content, index_content
 from core.evaluation import per_user
 from core.kernels.live import Profile
 from core.live_site import LiveSite
@@ -34,6 +34,7 @@ from core.model import Model
 from core.reasons import Part
 from core.recommender import Ranking, Recommender
 from core.sparse import Pairs, row_columns, rows_of
+from core.tastes import NO_TASTE, ContentSettings, Kind, Taste
 
 K = 20
 SEED = 0

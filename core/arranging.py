@@ -10,10 +10,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.content import Content, Kind
+from core.content import Content
 from core.kernels.workspace import Answer
 from core.reasons import Part
 from core.recommender import Ranking
+from core.tastes import Kind
 
 #: An event so many days ahead is half as soon as one now.
 SOON_HALF_LIFE_DAYS = 7.0

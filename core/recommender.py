@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.als import AlsSettings, Factors, FactorScorer, no_factors
-from core.content import NO_TASTE, Content, ContentScorer, ContentSettings, Taste
+from core.content import Content, ContentScorer
 from core.hybrid import Blend, band_of, default_blend
 from core.kernels.blend import blend, components, pool_neighbours
 from core.kernels.jit import pinned
@@ -17,6 +17,7 @@ from core.kernels.neighbourhood import recommend, recommend_many
 from core.kernels.similar import rank_similar
 from core.kernels.workspace import MOST_ANSWERS, Answer, Workspace, answer, neighbours, workspace
 from core.live_site import LiveSite
+from core.tastes import NO_TASTE, ContentSettings, Taste
 
 _NO_EVENTS = np.empty(0, np.int32)
 _NO_SCORES = np.empty(0, np.float32)

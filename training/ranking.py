@@ -7,12 +7,13 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from core.content import NO_CONTENT, NO_TASTE, Content, Taste
+from core.content import NO_CONTENT, Content
 from core.kernels.live import Profile
 from core.live_site import LiveSite
 from core.model import Model
 from core.recommender import Ranking, Recommender
 from core.sparse import row_columns
+from core.tastes import NO_TASTE, Taste
 
 
 class Known(NamedTuple):

@@ -1,26 +1,24 @@
 """One consistent look at the interactions, with a cut-off: what a training learns from.
 
-Rows are numbered while they stream by, so that memory grows with the numbers (17 bytes a row), not with the text.
+Rows are numbered while they stream by, so that memory grows with the numbers (17 bytes a row), not with the text. No
+module with compiled kernels is imported: they take more memory than a million interactions.
 """
 
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.actions import action_from_name
-from core.content import ContentSettings, Taste
 from core.interaction_log import InteractionLog
 from core.matrices import Pairs
 from core.vocabulary import Vocabulary
 from service.live.cities import city_key
-from service.live.content import ContentIndex
-from service.live.description import describe
+from service.live.features import feature_key, features_of
 from service.live.stated import StatedTastes
-from service.live.statements import as_taste
 from service.storage.database import Database
 from service.storage.queries.changes import last_feedback_id, pair_fingerprints
 from service.storage.queries.events import EventRow, stream_events
@@ -29,7 +27,6 @@ from service.storage.queries.pair_tables import HIDDEN, SAVED, PairTable
 from service.storage.queries.people import read_listening, read_preferences
 from service.storage.queries.privacy import erased_users
 from service.storage.times import UNKNOWN_TIME
-from training.ranking import Known
 
 Number = TypeVar("Number", bound=np.generic)
 
@@ -37,6 +34,16 @@ _NOWHERE = -1
 _UNKNOWN_ACTION = -1
 #: Small pages: what a page takes while it is decoded stays with the process.
 _PAGE, _EVENT_PAGE = 5_000, 500
+
+
+class EventFeatures(NamedTuple):
+    """What the events are like that the site has; those that only interactions named come after them."""
+
+    numbers: Mapping[str, int]  #: 0, 1, … in this order, by `service.live.features.feature_key`
+    rows: Pairs  #: the features of each event, by their numbers
+
+
+_NO_FEATURES = EventFeatures({}, Pairs(np.zeros(1, np.int64), np.empty(0, np.int32)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +62,8 @@ class Snapshot:
     event_city: NDArray[np.int32]  #: number of the city, -1 unknown
     event_created: NDArray[np.float64]  #: unix seconds, NaN unknown
     event_starts: NDArray[np.float64]  #: unix seconds, NaN for an event that is no longer listed
-    content: ContentIndex = field(default_factory=lambda: ContentIndex(ContentSettings()))
+    features: EventFeatures = _NO_FEATURES
     stated: StatedTastes = field(default_factory=StatedTastes)
-
-    def known(self, until: float) -> Known:
-        """What is known of events and people beside what these did, stated by the second `until`."""
-        each = ContentSettings().statement
-
-        def stated(user_id: str) -> Taste:
-            return as_taste(self.stated.of_before(user_id, until), self.content.number_of, each)
-
-        return Known(self.content.content, stated)
 
 
 class _Numbering(dict[str, int]):
@@ -116,7 +114,7 @@ async def take_snapshot(
         event_city=city,
         event_created=created,
         event_starts=starts,
-        content=facts.described(),
+        features=facts.features(),
         stated=stated,
     )
 
@@ -156,20 +154,23 @@ class _EventFacts:
     def __init__(self, events: _Numbering) -> None:
         self._events, self._cities = events, _Numbering()
         self._city, self._created, self._starts = array("i"), array("d"), array("d")
-        self._content = ContentIndex(ContentSettings())
+        self._numbers = _Numbering()
+        self._bounds, self._features = array("q", [0]), array("i")
 
     def extend(self, rows: Sequence[EventRow]) -> None:
         """Number events, each of which comes once."""
-        self._content.put([self._events[row.event_id] for row in rows], describe(rows))
         for row in rows:
+            self._events[row.event_id]  # gives it the next number
+            self._features.extend(sorted({self._numbers[feature_key(*of)] for of in features_of(row)}))
+            self._bounds.append(len(self._features))
             self._city.append(self._cities[city_key(row.city)] if row.city else _NOWHERE)
             self._created.append(row.created_at if row.created_at != UNKNOWN_TIME else np.nan)
             self._starts.append(row.start_time)
 
-    def described(self) -> ContentIndex:
+    def features(self) -> EventFeatures:
         """What the events are like; nothing can be added afterwards."""
-        self._content.build(np.ones(len(self._events), np.bool_))
-        return self._content
+        rows = Pairs(_taken(self._bounds, np.int64), _taken(self._features, np.int32))
+        return EventFeatures(self._numbers, rows)
 
     def finish(self) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.float64]]:
         """City, creation and start by event; those that only interactions named come last, with nothing known."""

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from core.als import AlsSettings, Factors
 from core.collaborative import CollaborativeSettings, fit_neighbourhood
-from core.content import NO_CONTENT, NO_TASTE
+from core.content import NO_CONTENT
 from core.evaluation import per_user
 from core.live_site import LiveSite
 from core.recommender import Recommender
 from core.sparse import Rows, rows_of
 from core.splits import holdout_per_user
+from core.tastes import NO_TASTE
 from training.als import fit_factors
 from training.ranking import rank_each
 

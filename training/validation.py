@@ -11,10 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from core.content import index_content
 from core.evaluation import Metrics
 from core.model import Model, ModelSettings
 from core.sparse import Pairs, rows_of
 from core.splits import Split, split
+from core.tastes import ContentSettings, Taste
+from service.live.features import kind_of_key
+from service.live.statements import as_taste
 from service.memory import give_memory_back
 from training.fitting import fit_model
 from training.measuring import Difference, Intervals, Judged, differences, intervals, judge, metrics_of
@@ -96,6 +100,19 @@ def split_of(snapshot: Snapshot, settings: ModelSettings, seed: int) -> Split:
     )
 
 
+def known_by(snapshot: Snapshot, until: float) -> Known:
+    """What is known of events and people beside what these did, stated by the second `until`."""
+    settings, (numbers, rows) = ContentSettings(), snapshot.features
+    kinds = np.array([kind_of_key(key) for key in numbers], np.uint8)
+    content = index_content(rows, kinds, np.ones(rows.n_rows, np.uint8), settings)
+
+    def stated(user_id: str) -> Taste:
+        statements = snapshot.stated.of_before(user_id, until)
+        return as_taste(statements, lambda key: numbers.get(key, -1), settings.statement)
+
+    return Known(content, stated)
+
+
 def _compare(
     snapshot: Snapshot,
     parts: Split,
@@ -118,7 +135,7 @@ def _jury(snapshot: Snapshot, parts: Split, seed: int) -> _Jury:
     relevant = _only_open(rows_of(parts.held_out, everyone), open_events)
     people = _sample(np.flatnonzero(np.diff(relevant.indptr)).astype(np.int32), seed)
     # What was stated after the cut may come from what was liked then.
-    known = snapshot.known(parts.cutoff if parts.method == "time" else np.inf)
+    known = known_by(snapshot, parts.cutoff if parts.method == "time" else np.inf)
     return _Jury(people, rows_of(relevant, people), open_events, known)
 
 

@@ -14,11 +14,7 @@ from numpy.typing import NDArray
 from core.kernels.heap import key_of, push_bounded, score_of, sort_best_first
 from core.kernels.jit import background_kernel, inlined, kernel
 from core.kernels.reasons import without_reasons, write_ranked
-
-#: How many kinds of features there are, and the first of those of which an event has at most one and nearly all have
-#: one: where and when it is and what it costs. They are kept by event, the others by feature.
-KINDS, FIRST_CIRCUMSTANCE = 9, 5
-CIRCUMSTANCES = KINDS - FIRST_CIRCUMSTANCE
+from core.tastes import CIRCUMSTANCES, FIRST_CIRCUMSTANCE, KINDS
 
 
 class Content(NamedTuple):
@@ -26,7 +22,7 @@ class Content(NamedTuple):
 
     indptr: NDArray[np.int64]  #: [events + 1]
     features: NDArray[np.int32]  #: [nnz], ascending within an event
-    kinds: NDArray[np.uint8]  #: [features], `core.content.Kind`
+    kinds: NDArray[np.uint8]  #: [features], `core.tastes.Kind`
     idf: NDArray[np.float32]  #: [features], > 0
     circumstances: NDArray[np.int32]  #: [events, CIRCUMSTANCES], the event's feature of each, -1 for none
     list_indptr: NDArray[np.int64]  #: [features + 1]

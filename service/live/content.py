@@ -9,10 +9,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from core.content import NO_CONTENT, Content, ContentSettings, index_content, replace_rows
+from core.content import NO_CONTENT, Content, index_content, replace_rows
 from core.matrices import Pairs
 from core.sparse import rows_of
+from core.tastes import ContentSettings
 from service.live.description import ContentFeature, Described
+from service.live.features import kind_of_key
 from service.live.labels import NO_LABELS, Labels, join_labels
 from service.live.renumbering import numbers_after
 
@@ -34,7 +36,7 @@ class _Features:
         number = self.numbers.get(feature.key)
         if number is None:
             number = self.numbers[feature.key] = len(self._names)
-            self._kinds.append(int(feature.key[0], 16))
+            self._kinds.append(kind_of_key(feature.key))
             self._names.append(feature.label)
         return number
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from core.content import Kind
+from core.tastes import Kind
 from service.live.event import Card, json_text, make_card
 from service.live.features import Feature, feature_key, feature_label, features_of
 from service.storage.queries.events import EventRow

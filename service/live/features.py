@@ -2,7 +2,7 @@
 
 import math
 
-from core.content import Kind
+from core.tastes import Kind
 from service.live.cities import city_key
 from service.live.event import shown_price
 from service.live.moments import hour_band_of, local_time, weekday_of
@@ -52,6 +52,11 @@ def features_of(event: EventRow) -> list[Feature]:
 def feature_key(kind: int, name: str) -> str:
     """What features are told apart by: case, accents and punctuation do not matter."""
     return f"{kind:x}{city_key(name)}"
+
+
+def kind_of_key(key: str) -> int:
+    """The number of the `Kind` that a `feature_key` was made with."""
+    return int(key[0], 16)
 
 
 def feature_label(kind: int, name: str) -> str:

@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.actions import Action
-from core.content import Content, ContentSettings, Taste
+from core.content import Content
 from core.interactions import DISMISSED, UNTOUCHED, PairState
 from core.kernels.live import Profile
 from core.live_site import LiveSite
 from core.model import Model
 from core.recommender import Recommender
 from core.sparse import row_columns
+from core.tastes import ContentSettings, Taste
 from service.live.catalogue import NOWHERE, Catalogue
 from service.live.content import ContentIndex
 from service.live.description import Described, describe

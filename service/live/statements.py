@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from core.content import NO_TASTE, Kind, Taste
 from core.reasons import Part
+from core.tastes import NO_TASTE, Kind, Taste
 from service.live.features import PRICE_BANDS, feature_key
 from service.live.moments import WEEKDAYS
 from service.storage.queries.people import Listening, Preferences

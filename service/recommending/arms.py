@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from core.content import NO_TASTE, Taste
 from core.kernels.live import Profile
 from core.recommender import Ranking
+from core.tastes import NO_TASTE, Taste
 from service.live.catalogue import Candidates
 from service.live.state import LiveState
 from service.live.statements import Stated

@@ -9,9 +9,9 @@ from time import perf_counter
 from msgspec import Struct
 
 from core.arranging import AS_RANKED, Arrangement, Facts, arrange, groups_of, soonness
-from core.content import Kind
 from core.kernels.workspace import MOST_ANSWERS
 from core.recommender import Ranking
+from core.tastes import Kind
 from service.errors import BadRequestError
 from service.live.catalogue import Candidates
 from service.live.filters import NO_LIMITS, Limits

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from core.arranging import AS_RANKED, Arrangement, Facts, arrange, groups_of, soonness
-from core.content import ContentSettings, Kind, index_content
+from core.content import index_content
 from core.kernels.workspace import answer
 from core.reasons import Part
 from core.recommender import Ranking
+from core.tastes import ContentSettings, Kind
 from tests.strategies import pairs_from_lists
 
 NOW, DAY = 1_000_000.0, 86_400.0

@@ -6,23 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.content import (
-    NO_CONTENT,
-    NO_TASTE,
-    PARTS_OF_KINDS,
-    Content,
-    ContentScorer,
-    ContentSettings,
-    Kind,
-    Taste,
-    index_content,
-    replace_rows,
-)
+from core.content import NO_CONTENT, Content, ContentScorer, index_content, replace_rows
 from core.kernels.live import Profile
 from core.kernels.workspace import answer
 from core.reasons import Part
 from core.recommender import Recommender
 from core.sparse import Pairs
+from core.tastes import NO_TASTE, PARTS_OF_KINDS, ContentSettings, Kind, Taste
 from tests.live import all_open, live_site
 from tests.oracles import ContentTwin
 from tests.strategies import pairs_from_lists

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.als import AlsSettings, Factors, no_factors, quantise_factors
-from core.content import NO_CONTENT, NO_TASTE
+from core.content import NO_CONTENT
 from core.hybrid import BANDS, Blend, band_of, check_blend, default_blend
 from core.kernels.als import MOST_FOLDED
 from core.kernels.live import NOBODY, Profile
@@ -12,6 +12,7 @@ from core.kernels.workspace import MOST_ANSWERS
 from core.live_site import LiveSite
 from core.reasons import Part
 from core.recommender import Ranking, Recommender
+from core.tastes import NO_TASTE
 from tests import oracles
 from tests.live import all_open, changed_sites, is_at_rest, profile_of
 

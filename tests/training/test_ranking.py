@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from core.content import ContentSettings, Taste
+from core.tastes import ContentSettings, Taste
 from service.live.content import ContentIndex
 from service.live.statements import as_taste, of_signal
 from tests.sites import a_model, an_event

@@ -1,8 +1,12 @@
 import math
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
+from bench.servers import service_environment
 from core.actions import Action
 from service.storage.queries.privacy import erase_user
 from service.storage.queries.recording import Feedback, insert_feedback
@@ -168,8 +172,38 @@ async def test_what_events_are_like_and_what_people_state_is_kept_but_for_what_i
 
     snapshot = await take_snapshot(db, START + 10)
 
-    assert snapshot.content.content.indptr.size == 3
+    assert snapshot.features.rows.n_rows == 2
     assert snapshot.stated.of("1")
     assert not snapshot.stated.of("2")
     assert not snapshot.stated.of_before("1", START - 1)
     assert snapshot.stated.of_before("1", START) == snapshot.stated.of("1")
+
+
+async def test_events_have_features_by_numbers_and_those_that_only_feedback_names_have_none(db, site):
+    await site.add_events(10, 20)
+    await site.change_event(10, title="?", genres='["Trad", "Folk"]', city="Cork")
+    await site.change_event(20, title="?", genres='["folk", "FOLK"]')
+    await feedback(db, ("1", "30", "save", START))
+
+    snapshot = await take_snapshot(db, START)
+
+    numbers, rows = snapshot.features
+    assert list(numbers.values()) == list(range(len(numbers)))
+    assert rows.n_rows == 2 < len(snapshot.events)
+    keys = list(numbers)
+    first, second = (rows.indices[rows.indptr[event] : rows.indptr[event + 1]].tolist() for event in (0, 1))
+    assert (first, second) == (sorted(set(first)), sorted(set(second)))
+    assert {"0trad", "0folk", "5cork"} <= {keys[feature] for feature in first}
+    assert [keys[feature] for feature in second if keys[feature].startswith("0")] == ["0folk"]
+
+
+def test_reading_needs_no_compiled_kernels(tmp_path):
+    # They take more memory than all that is read; so they come only once it has been.
+    reads = "import sys, bench.reader; bench.reader.main(); print(sorted({'numba', 'llvmlite'} & set(sys.modules)))"
+    environment = service_environment(tmp_path, os.environ)
+
+    done = subprocess.run(
+        [sys.executable, "-c", reads], env=environment, check=True, capture_output=True, text=True
+    )
+
+    assert done.stdout.splitlines()[1:] == ["[]"]

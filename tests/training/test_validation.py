@@ -4,13 +4,16 @@ import numpy as np
 import pytest
 
 from core.model import ModelSettings
+from core.tastes import Kind
+from service.live.features import feature_key
 from service.storage.queries.people import Listening
-from tests.sites import DAY, NOW, a_model, an_event
+from tests.sites import DAY, NOW, a_model
+from tests.strategies import pairs_from_lists
 from tests.training.planted import KINDS, planted_snapshot
 from training import validation
 from training.gate import objections
 from training.ranking import ARMS
-from training.snapshot import Snapshot
+from training.snapshot import EventFeatures, Snapshot
 from training.validation import validate
 
 SETTINGS = ModelSettings()
@@ -119,10 +122,10 @@ def test_a_large_site_is_judged_by_a_sample_of_its_people(monkeypatch):
 
 def with_content(snapshot: Snapshot) -> Snapshot:
     """Every event says of which kind it is."""
-    events = [an_event(f"event{n}", title="?", genres=(f"kind {n % KINDS}",)) for n in range(30)]
-    snapshot.content.put(range(30), events)
-    snapshot.content.build(np.ones(30, np.bool_))
-    return snapshot
+    numbers = {feature_key(Kind.GENRE, f"kind {kind}"): kind for kind in range(KINDS)}
+    return replace(
+        snapshot, features=EventFeatures(numbers, pairs_from_lists([[n % KINDS] for n in range(30)]))
+    )
 
 
 @pytest.mark.parametrize("timed", [True, False])

@@ -1,7 +1,7 @@
 import sqlite3
 from contextlib import closing
 
-from core.content import Kind
+from core.tastes import Kind
 from service.live.description import MAKERS, ContentFeature, Described, describe, up_to_date
 from service.live.event import make_card
 from service.live.features import feature_key

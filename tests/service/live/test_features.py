@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from core.content import Kind
+from core.tastes import Kind
 from service.live.features import feature_key, feature_label, features_of
 from service.live.moments import hour_band_of, local_time, weekday_of
 from service.live.titles import artists_in, series_of

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from core.content import NO_TASTE
 from core.reasons import Part
 from core.recommender import Ranking
+from core.tastes import NO_TASTE
 from service.live.intake import Intake
 from service.live.state import LiveState
 from service.live.stated import StatedTastes
