@@ -3,6 +3,7 @@ import pytest
 
 from core.tastes import ContentSettings, Taste
 from service.live.content import ContentIndex
+from service.live.description import describe
 from service.live.statements import as_taste, of_signal
 from tests.sites import a_model, an_event
 from training.ranking import ARMS, BY_LIKES, NOTHING_KNOWN, Known
@@ -37,7 +38,7 @@ def described(genres: dict[str, str]) -> ContentIndex:
     """The events of the model as far as their genres are known."""
     index = ContentIndex(ContentSettings())
     events = [an_event(name, title="?", genres=(genre,)) for name, genre in genres.items()]
-    index.put([MODEL.events.index_of(event.event_id) for event in events], events)
+    index.put([MODEL.events.index_of(event.event_id) for event in events], describe(events))
     index.build(np.ones(len(MODEL.events), np.bool_))
     return index
 
