@@ -130,7 +130,7 @@ def test_the_whole_way_from_two_files_to_an_explained_answer(tmp_path):
     assert trained["status"] == "success"
     assert trained["metrics"]["training_samples"] == 150
     assert 0 < trained["metrics"]["validation_metrics"]["ndcg_at_10"] <= 1
-    assert set(measured) == {"control", "collaborative_filtering", "als", "hybrid"}
+    assert set(measured) == {"control", "collaborative_filtering", "content_based", "als", "hybrid"}
     assert 0 < measured["collaborative_filtering"]["ndcg_at_3"] <= 1
     with running(home, "serve") as (port, _):
         assert call(port, "/health")[1]["model_version"] == trained["model_version"]
