@@ -51,7 +51,7 @@ class Drainer:
         *,
         batch_rows: int = BATCH_ROWS,
         poll_seconds: float = 1.0,
-        gather_seconds: float = 0.05,
+        gather_seconds: float = 0.25,
     ) -> None:
         self._queue = queue
         self._database = database
