@@ -28,7 +28,7 @@ from tests.sites import VERSION, model_of, write_model
 IS_LONG = os.environ.get("ARM_TESTS") == "all"
 at_length = pytest.mark.skipif(not IS_LONG, reason="takes minutes under emulation (tox -e arm)")
 pytestmark = pytest.mark.skipif(
-    not emulator.is_there(), reason="no aarch64 Python and qemu to run it (tests/arm/install)"
+    not emulator.is_there(), reason="no aarch64 Python and qemu to run it (tests/arm/install makes them)"
 )
 
 #: What a plain run compares: the search for the best, the part of a ranking with the most arithmetic. Then all of it.
