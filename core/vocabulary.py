@@ -98,9 +98,8 @@ class Vocabulary:
         text = self._blob.tobytes()
         if not text.isascii():
             return map(self.id_at, range(len(self)))
-        decoded = text.decode(
-            "ascii"
-        )  # one character a byte, so that slices of it are the ids, in a fifth of the time
+        # One character a byte, so that slices of the text are the ids, in a fifth of the time.
+        decoded = text.decode("ascii")
         return (decoded[start:stop] for start, stop in pairwise(self._offsets))
 
     def indices_in(self, other: "Vocabulary") -> NDArray[np.int32]:
@@ -112,9 +111,8 @@ class Vocabulary:
         places = np.minimum(np.searchsorted(theirs["hashes"], mine["hashes"]), len(other) - 1)
         is_alike = theirs["hashes"][places] == mine["hashes"]
         found[mine["positions"][is_alike]] = theirs["positions"][places[is_alike]]
-        for index in self._otherwise(
-            other, found
-        ).tolist():  # that two ids have one hash is possible, no more
+        # That two ids have one hash is possible, no more.
+        for index in self._otherwise(other, found).tolist():
             found[index] = other.index_of(self.id_at(index))
         return found
 
