@@ -135,7 +135,7 @@ def build_app(
     )
     path = "/v1/recommendations"
     app[DIRECT] = DirectRoute(
-        path, recommendations.answer_at_once, metrics, settings.max_body_bytes, settings.cors_origins
+        path, recommendations.steps, metrics, settings.max_body_bytes, settings.cors_origins
     )
     app.add_routes(
         [

@@ -1,10 +1,12 @@
 """One request for recommendations, from what was asked to the bytes of the answer.
 
-Read from top to bottom: profile → candidates → scores and ranking → reasons and bytes. There is no database and no
-network on this way; everything comes from one reference to the live state.
+Three steps: `find` (profile, candidates), `rank` (scores and ranking, reasons and their bytes), `complete` (the rest of
+the answer). There is no database and no network on this way; everything comes from one reference to the live state.
+Requests that arrive together take each step together (`service.routes.recommendations`).
 """
 
 from time import perf_counter
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -17,7 +19,7 @@ from service.live.catalogue import Candidates
 from service.live.filters import NO_LIMITS, Limits
 from service.live.state import LiveState
 from service.live.statements import Stated
-from service.recommending.arms import ARMS, asker_for
+from service.recommending.arms import ARMS, Asker, asker_for
 from service.recommending.encoding import Encoder, Envelope, Told, encode_answer
 from service.settings import Settings
 
@@ -41,43 +43,96 @@ class Question(Struct, frozen=True):
     statements: tuple[Stated, ...] = ()  #: what the caller says of their taste
     arrangement: Arrangement = AS_RANKED
 
+    @property
+    def algorithm(self) -> str:
+        """The name of the arm that makes the answer."""
+        return self.arm or self.variant
+
+
+class Found(NamedTuple):
+    """What memory has for a question."""
+
+    asker: Asker
+    candidates: Candidates
+    city: str | None  #: where the candidates are
+    notice: str | None  #: why that is not where it was asked for
+
+
+class Ranked(NamedTuple):
+    """What is recommended."""
+
+    items: bytes  #: the members of a JSON list
+    events: list[int]  #: indices, in the order shown
+    n_personal: int
+
 
 class Reply(Struct, frozen=True):
     """What was answered."""
 
     recommendation_id: str
-    body: bytes
+    pieces: tuple[bytes, ...]  #: the body, in pieces, since whoever sends it puts something before it
     events: list[int]  #: indices, in the order shown
     n_personal: int
     latency_ms: float
     n_liked: int  #: events of the profile
+
+    @property
+    def body(self) -> bytes:
+        """The answer as JSON."""
+        return b"".join(self.pieces)
 
 
 def answer_question(
     state: LiveState, encoder: Encoder, question: Question, recommendation_id: str, now: float, started: float
 ) -> Reply:
     """Answer from `state` at `now` (unix seconds); `started` is the perf_counter reading of the request's start."""
+    found = find(state, question, now)
+    ranked = rank(state, encoder, question, found, now)
+    return complete(state, question, found, ranked, recommendation_id, started)
+
+
+def find(state: LiveState, question: Question, now: float) -> Found:
+    """The first step: who asks, and what there is to choose from."""
     profile = state.profile(question.user_id, question.exclude_event_ids, question.liked_event_ids)
     candidates, city, notice = find_candidates(state, question.city, question.limits, now)
+    asker = asker_for(state, question.algorithm, question.user_id, profile, question.statements)
+    return Found(asker, candidates, city, notice)
+
+
+def rank(state: LiveState, encoder: Encoder, question: Question, found: Found, now: float) -> Ranked:
+    """The second step, in which nearly all is the kernels' work: the ranking with its reasons, and their text."""
     offset = question.offset
     n = min(offset + question.limit, MOST_ANSWERS)
-    arm = question.arm or question.variant
-    asker = asker_for(state, arm, question.user_id, profile, question.statements)
     is_arranged = question.arrangement != AS_RANKED
-    ranking = ARMS[arm](state, asker, candidates, MOST_ANSWERS if is_arranged else n)
+    ranking = ARMS[question.algorithm](
+        state, found.asker, found.candidates, MOST_ANSWERS if is_arranged else n
+    )
     if is_arranged:
         ranking = _arranged(state, ranking, question.arrangement, n, now)
-    told = Told(arm, profile.events, city)
+    told = Told(question.algorithm, found.asker.profile.events, found.city)
     items = encoder.items(ranking, told, state.catalogue.cards, state.labels, state.live.event_masses, offset)
-    envelope = Envelope(
-        recommendation_id, question.user_id, state.version, question.variant, question.experiment, notice
-    )
-    latency_ms = (perf_counter() - started) * 1000.0
-    body = encode_answer(envelope, items, latency_ms)
     events, n_personal = ranking.events, ranking.n_personal
     if offset:
         events, n_personal = events[offset:], max(0, n_personal - offset)
-    return Reply(recommendation_id, body, events, n_personal, latency_ms, profile.events.size)
+    return Ranked(bytes(items), events, n_personal)
+
+
+def complete(
+    state: LiveState, question: Question, found: Found, ranked: Ranked, recommendation_id: str, started: float
+) -> Reply:
+    """The last step: all that an answer says beside its recommendations."""
+    envelope = Envelope(
+        recommendation_id,
+        question.user_id,
+        state.version,
+        question.variant,
+        question.experiment,
+        found.notice,
+    )
+    latency_ms = (perf_counter() - started) * 1000.0
+    pieces = encode_answer(envelope, ranked.items, latency_ms)
+    n_liked = found.asker.profile.events.size
+    return Reply(recommendation_id, pieces, ranked.events, ranked.n_personal, latency_ms, n_liked)
 
 
 def usual_arrangement(settings: Settings) -> Arrangement:

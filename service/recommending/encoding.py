@@ -95,14 +95,14 @@ def _as_array(text: bytes) -> NDArray[np.uint8]:
     return np.frombuffer(text, np.uint8).copy()
 
 
-def encode_answer(envelope: Envelope, items: bytes | memoryview, latency_ms: float) -> bytes:
-    """The whole answer as JSON."""
+def encode_answer(envelope: Envelope, items: bytes, latency_ms: float) -> tuple[bytes, ...]:
+    """The whole answer as JSON, in pieces."""
     said = _said(envelope.model_version, envelope.variant, envelope.experiment, envelope.notice)
     before = b'{"recommendation_id":"%b","user_id":%b,"recommendations":[' % (
         envelope.recommendation_id.encode(),
         orjson.dumps(envelope.user_id),
     )
-    return b"".join((before, items, said, b"%.3f}" % latency_ms))
+    return before, items, said, b"%.3f}" % latency_ms
 
 
 @lru_cache(_TEXTS_KEPT)

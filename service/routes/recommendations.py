@@ -1,11 +1,13 @@
 """POST /v1/recommendations."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from itertools import chain
 from time import perf_counter
+from typing import NamedTuple
 
 from aiohttp import web
 
+from service.direct import Arrived, Step
 from service.errors import RequestError
 from service.experiments.assignment import NO_CHOICE, Choice
 from service.experiments.live import LiveExperiments
@@ -14,7 +16,18 @@ from service.live.state import LiveState
 from service.live.statements import Stated, of_signal
 from service.metrics import Metrics
 from service.recommending.arms import ARMS
-from service.recommending.asking import Question, Reply, answer_question, usual_arrangement, variant_named
+from service.recommending.asking import (
+    Found,
+    Question,
+    Ranked,
+    Reply,
+    answer_question,
+    complete,
+    find,
+    rank,
+    usual_arrangement,
+    variant_named,
+)
 from service.recommending.encoding import Encoder
 from service.recommending.identifiers import RecommendationIds
 from service.routes.bodies import read_body
@@ -23,6 +36,18 @@ from service.settings import Settings, SettingsError
 from service.storage.queue import DurableQueue
 from service.storage.queue_entries import ExposureEntry
 from service.wire import RecommendationRequest, TasteSignals, decode
+
+
+class _Asked(NamedTuple):
+    """A request that has taken the first step."""
+
+    at: float  #: the perf_counter reading when it arrived
+    now: float  #: unix seconds
+    state: LiveState
+    question: Question
+    choice: Choice
+    found: Found
+    counts: bool  #: whether experiments count the answer
 
 
 class RecommendationRoutes:
@@ -73,23 +98,36 @@ class RecommendationRoutes:
         self._account(state, question, choice, reply, now, is_exposure=_counts(body) and is_heard)
         return web.Response(body=reply.body, content_type="application/json")
 
-    def answer_at_once(self, headers: Mapping[str, str], raw: bytes) -> bytes | None:
-        """The body of the answer to the body of a request, when memory has all of it; None when it has to wait.
+    @property
+    def steps(self) -> Sequence[Step]:
+        """The short way of a request (`service.direct`) to the pieces of an answer.
 
-        Raises whatever `recommend` would answer with an error, and then nothing has happened yet.
+        It waits for nothing, and fails where `recommend` does; only the last step leaves a trace.
         """
-        started = perf_counter()
-        body = decode(RecommendationRequest, raw)
-        user_id = subject_of(headers, body.user_id, self._credentials).user_id
+        return self._understand, self._rank, self._complete
+
+    def _understand(self, request: Arrived) -> "_Asked | None":
+        """The request, and what there is for it; None when experiments have to ask their store."""
+        body = decode(RecommendationRequest, request.body)
+        user_id = subject_of(request.headers, body.user_id, self._credentials).user_id
         now = self._clock()
         choice = self._choice_at_once(body, user_id, now)
         if choice is None:
             return None
         state = self._serving.state
         question = self._question(body, user_id, choice)
-        reply = answer_question(state, self._encoder, question, self._ids.new(now), now, started)
-        self._account(state, question, choice, reply, now, is_exposure=_counts(body))
-        return reply.body
+        found = find(state, question, now)
+        return _Asked(request.at, now, state, question, choice, found, _counts(body))
+
+    def _rank(self, asked: "_Asked") -> "tuple[_Asked, Ranked]":
+        return asked, rank(asked.state, self._encoder, asked.question, asked.found, asked.now)
+
+    def _complete(self, both: "tuple[_Asked, Ranked]") -> Sequence[bytes]:
+        asked, ranked = both
+        state, question, now = asked.state, asked.question, asked.now
+        reply = complete(state, question, asked.found, ranked, self._ids.new(now), asked.at)
+        self._account(state, question, asked.choice, reply, now, is_exposure=asked.counts)
+        return reply.pieces
 
     def _question(self, body: RecommendationRequest, user_id: str | None, choice: Choice) -> Question:
         variant = self._variant(body.variant)
@@ -124,7 +162,7 @@ class RecommendationRoutes:
         self._metrics.count_answer(state.version, question.variant)
         personal, filled = reply.n_personal, len(reply.events) - reply.n_personal
         if personal:
-            algorithm = question.arm or question.variant
+            algorithm = question.algorithm
             self._metrics.count_recommended(state.version, question.variant, algorithm, personal)
         if filled:
             self._metrics.count_recommended(state.version, question.variant, "popularity", filled)
@@ -163,7 +201,7 @@ class RecommendationRoutes:
             user_id=question.user_id,
             model_version=state.version,
             variant=question.variant,
-            arm=question.arm or question.variant,
+            arm=question.algorithm,
             city=question.city,
             event_ids=tuple(map(state.event_ids.__getitem__, reply.events)),
             latency_ms=reply.latency_ms,
@@ -184,7 +222,7 @@ class RecommendationRoutes:
             user_id=question.user_id,
             model_version=state.version,
             variant=question.variant,
-            arm=question.arm or question.variant,
+            arm=question.algorithm,
             city=question.city,
             event_ids=(),
             latency_ms=0.0,

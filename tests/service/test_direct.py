@@ -2,14 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
+from itertools import groupby
+from operator import itemgetter
 
 import pytest
 from aiohttp import web
 
-from service.direct import DIRECT, DirectRoute, DirectRunner
+from service.direct import DIRECT, MOST_AT_ONCE, Arrived, DirectRoute, DirectRunner, Step
 from service.metrics import Metrics
 
 PATH = "/v1/things"
@@ -19,9 +21,22 @@ LIMIT = 1_000
 class Site:
     """A server whose short way answers "at once: …" and whose usual way "in time: …"."""
 
-    def __init__(self, address: tuple[str, int], metrics: Metrics) -> None:
-        self.address = address
+    def __init__(self, runner: web.AppRunner, metrics: Metrics) -> None:
+        self.address = runner.addresses[0]
         self.metrics = metrics
+        assert runner.server is not None
+        self.server = runner.server
+
+    async def send_together(self, *requests: bytes) -> list[bytes]:
+        """The body of what is answered to each request, on connections of their own; all arrive in one turn."""
+        opened = [await asyncio.open_connection(*self.address) for _ in requests]
+        await asyncio.sleep(0.05)
+        for (_, writer), sent in zip(opened, requests, strict=True):
+            writer.write(sent)
+        answered = [await asyncio.wait_for(body_of(reader), 5) for reader, _ in opened]
+        for _, writer in opened:
+            writer.close()
+        return answered
 
     async def send(self, *parts: bytes, pause: float = 0.0) -> bytes:
         """Everything a connection answers until it is closed by the server, or has been silent for long enough."""
@@ -44,18 +59,18 @@ class Site:
             writer.close()
 
 
-def answer_at_once(headers: Mapping[str, str], raw: bytes) -> bytes | None:
-    if raw == b"wait":
+def answer(arrived: Arrived) -> list[bytes] | None:
+    if arrived.body == b"wait":
         return None
-    if raw == b"fail":
+    if arrived.body == b"fail":
         raise ValueError("as the usual way will say")
-    return b"at once: " + raw
+    return [b"at once: ", arrived.body]
 
 
 @asynccontextmanager
 async def site(
     cors_origins: tuple[str, ...] = (),
-    answer: Callable[[Mapping[str, str], bytes], bytes | None] = answer_at_once,
+    steps: Sequence[Step] = (answer,),
     keepalive_timeout: float = 75.0,
 ) -> AsyncIterator[Site]:
     async def usual(request: web.Request) -> web.Response:
@@ -63,12 +78,12 @@ async def site(
 
     app, metrics = web.Application(client_max_size=LIMIT), Metrics()
     app.add_routes([web.post(PATH, usual), web.post(PATH + "/other", usual)])
-    app[DIRECT] = DirectRoute(PATH, answer, metrics, LIMIT, cors_origins)
+    app[DIRECT] = DirectRoute(PATH, steps, metrics, LIMIT, cors_origins)
     runner = DirectRunner(app, access_log=None, keepalive_timeout=keepalive_timeout)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:
-        yield Site(runner.addresses[0], metrics)
+        yield Site(runner, metrics)
     finally:
         await runner.cleanup()
 
@@ -78,6 +93,15 @@ def request(body: bytes = b"x", path: str = PATH, version: str = "1.1", **header
     lines |= {name.replace("_", "-"): value for name, value in headers.items()}
     head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
     return f"POST {path} HTTP/{version}\r\n{head}\r\n".encode() + body
+
+
+async def body_of(reader: asyncio.StreamReader) -> bytes:
+    """The body of the next answer; nothing when there is none before the connection ends."""
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+    except asyncio.IncompleteReadError:
+        return b""
+    return await reader.readexactly(int(parsed(head)[1]["Content-Length"]))
 
 
 def parsed(response: bytes) -> tuple[str, dict[str, str], bytes]:
@@ -128,6 +152,11 @@ async def test_a_body_that_arrives_later_goes_the_usual_way() -> None:
     assert answered.endswith(b"in time: in two parts")
 
 
+async def test_a_request_without_a_body_goes_the_usual_way() -> None:
+    async with site() as served:
+        assert (await served.send(request(b""))).endswith(b"in time: ")
+
+
 async def test_a_body_that_is_too_large_is_refused_as_ever() -> None:
     async with site() as served:
         status, _, _ = parsed(await served.send(request(b"x" * (LIMIT + 1))))
@@ -147,14 +176,90 @@ async def test_pages_of_other_origins_go_the_usual_way_and_caches_are_told_that_
     assert "Vary" not in headers
 
 
-async def test_requests_of_one_connection_are_answered_in_their_order() -> None:
-    sent = [request(body) for body in (b"1", b"2", b"wait", b"4", b"5")]
+async def test_several_requests_at_once_on_one_connection_go_the_usual_way_in_their_order() -> None:
+    sent = b"".join(request(b"%d" % number) for number in range(50))
     async with site() as served:
-        answered = await served.send(b"".join(sent))
-    assert [answer.partition(b"HTTP")[0] for answer in answered.split(b"\r\n\r\n")[1:]] == [
-        *(b"at once: 1", b"at once: 2", b"in time: wait"),
-        *(b"in time: 4", b"in time: 5"),
-    ]
+        reader, writer = await asyncio.open_connection(*served.address)
+        writer.write(sent)
+        answered = [await asyncio.wait_for(body_of(reader), 5) for _ in range(50)]
+        writer.close()
+    assert answered == [b"in time: %d" % number for number in range(50)]
+
+
+async def test_a_request_behind_one_that_waits_for_its_turn_is_answered_after_it() -> None:
+    for first, second in ((b"1", b"2"), (b"1", b"wait"), (b"wait", b"2"), (b"wait", b"fail")):
+        async with site() as served:
+            reader, writer = await asyncio.open_connection(*served.address)
+            await asyncio.sleep(0.05)
+            [connection] = served.server.connections
+            connection.data_received(request(first))
+            connection.data_received(request(second))
+            answered = [await asyncio.wait_for(body_of(reader), 5) for _ in range(2)]
+            writer.close()
+        assert [body.rpartition(b" ")[2] for body in answered] == [first, second]
+        assert answered[0].startswith(b"in time" if first == b"wait" else b"at once")
+
+
+@pytest.mark.parametrize("count", [1, 5, MOST_AT_ONCE, 2 * MOST_AT_ONCE + 3])
+async def test_requests_that_arrive_together_take_each_step_together(count: int) -> None:
+    taken: list[tuple[str, bytes]] = []
+
+    def first(arrived: Arrived) -> bytes:
+        taken.append(("first", arrived.body))
+        return arrived.body
+
+    def last(body: bytes) -> list[bytes]:
+        taken.append(("last", body))
+        return [b"at once: ", body]
+
+    bodies = [b"%d" % number for number in range(count)]
+    async with site(steps=(first, last)) as served:
+        answered = await served.send_together(*map(request, bodies))
+    assert answered == [b"at once: " + body for body in bodies]
+    assert sorted(taken) == sorted([(step, body) for step in ("first", "last") for body in bodies])
+    together = [len(list(run)) for _, run in groupby(taken, key=itemgetter(0))]
+    assert max(together) == min(count, MOST_AT_ONCE)
+    assert together[::2] == together[1::2]
+
+
+async def test_requests_that_fail_or_have_to_wait_leave_those_beside_them_alone() -> None:
+    bodies = [b"1", b"wait", b"2", b"fail", b"3"]
+    async with site() as served:
+        answered = await served.send_together(*map(request, bodies))
+    assert answered == [b"at once: 1", b"in time: wait", b"at once: 2", b"in time: fail", b"at once: 3"]
+
+
+async def test_who_has_left_before_their_turn_is_not_answered() -> None:
+    asked: list[bytes] = []
+
+    def step(arrived: Arrived) -> list[bytes]:
+        asked.append(arrived.body)
+        return [arrived.body]
+
+    async with site(steps=(step,)) as served:
+        opened = [await asyncio.open_connection(*served.address) for _ in range(2)]
+        await asyncio.sleep(0.05)
+        leaving, staying = served.server.connections
+        leaving.data_received(request(b"leaving"))
+        staying.data_received(request(b"staying"))
+        leaving.force_close()
+        answered = [await asyncio.wait_for(body_of(reader), 5) for reader, _ in opened]
+        for _, writer in opened:
+            writer.close()
+    assert sorted(answered) == [b"", b"staying"]
+    assert asked == [b"staying"]
+
+
+async def test_who_leaves_while_the_answer_is_made_harms_nobody() -> None:
+    def step(arrived: Arrived) -> list[bytes]:
+        if arrived.body == b"last":
+            served.server.connections[0].force_close()
+        return [arrived.body]
+
+    async with site(steps=(step,)) as served:
+        answered = await served.send_together(*map(request, (b"1", b"2", b"last")))
+    assert answered.count(b"") == 1
+    assert all(body in (b"", sent) for body, sent in zip(answered, (b"1", b"2", b"last"), strict=True))
 
 
 async def test_a_connection_takes_the_short_way_again_after_the_usual_one() -> None:
@@ -186,11 +291,11 @@ async def test_a_connection_in_use_stays_and_an_idle_one_is_closed() -> None:
 
 async def test_a_client_that_does_not_read_is_not_answered_into_memory() -> None:
     large = b"x" * 2**20
-    async with site(answer=lambda headers, raw: large) as served:
+    async with site(steps=(lambda arrived: [large],)) as served:
         reader, writer = await asyncio.open_connection(*served.address, limit=2**10)
         for _ in range(50):
             writer.write(request())
-        await asyncio.sleep(0.5)
+            await asyncio.sleep(0.01)
         answered = 0
         while answered < 50:
             head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)

@@ -184,7 +184,7 @@ def encoder() -> Encoder:
 
 def whole(items: bytes, **values: Any) -> bytes:
     envelope = Envelope("0" * 32, "ann", "20270115T080000Z", "control", b"null", None)._replace(**values)
-    return encode_answer(envelope, items, 0.25)
+    return b"".join(encode_answer(envelope, bytes(items), 0.25))
 
 
 def items_of(body: bytes) -> list[dict[str, Any]]:
