@@ -167,8 +167,11 @@ def running_module(
 
 
 def service_environment(home: Path, environment: Mapping[str, str]) -> dict[str, str]:
-    """`environment` without any setting of the service, so that only the defaults are measured, and its home."""
-    ours = {field.name.upper() for field in fields(Settings)}
+    """`environment` without any setting of the service, so that only the defaults are measured, and its home.
+
+    Nor may it keep Python from keeping the bytecode of its modules, as it does wherever nobody asked it not to.
+    """
+    ours = {field.name.upper() for field in fields(Settings)} | {"PYTHONDONTWRITEBYTECODE"}
     foreign = {name: value for name, value in environment.items() if name not in ours}
     return foreign | {"CRAIC_HOME": str(home)}
 

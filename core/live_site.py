@@ -5,6 +5,7 @@ written in place and only the touched pages become private to the process; pairs
 linked lists (`core.kernels.live`). One thread changes and reads a site; nothing here locks.
 """
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -14,7 +15,7 @@ from core.collaborative import CollaborativeSettings, Neighbourhood, scale
 from core.kernels.jit import pinned
 from core.kernels.live import LiveRows, Site, read_row
 from core.kernels.similar import squares_of
-from core.sparse import Rows
+from core.sparse import Lookup, Rows
 
 _FIRST_ROOM = 1024
 
@@ -29,7 +30,9 @@ class _Side:
 
     def __init__(self, base: Rows, n_rows: int) -> None:
         self.base = base
-        self.start_at = base.indptr.data  # a memoryview yields plain numbers, sooner than an array does
+        # A memoryview yields plain numbers, sooner than an array does.
+        self.start_at, self.weight_at = base.indptr.data, base.weights.data
+        self._base_places = Lookup(base)
         self.put_heads(np.full(n_rows, -1, np.int32))
         self.following = np.empty(_FIRST_ROOM, np.int32)
         self.added = np.empty(_FIRST_ROOM, np.int32)
@@ -43,32 +46,25 @@ class _Side:
     def rows(self) -> LiveRows:
         return LiveRows(*self.base, self.head, self.following, self.added, self.added_weights)
 
-    def _base_position(self, row: int, column: int) -> int:
-        if row >= self.base.n_rows:
-            return -1
-        start, stop = int(self.base.indptr[row]), int(self.base.indptr[row + 1])
-        position = start + int(np.searchsorted(self.base.indices[start:stop], column))
-        return position if position < stop and self.base.indices[position] == column else -1
-
     def _link(self, row: int, column: int) -> int:
-        link = int(self.head[row])
+        link = int(self.head_at[row])
         while link >= 0 and self.added[link] != column:
             link = int(self.following[link])
         return link
 
     def get(self, row: int, column: int) -> int:
         """The weight of a pair in 1/255; 0 when there is none."""
-        position = self._base_position(row, column)
+        position = self._base_places.position(row, column)
         if position >= 0:
-            return int(self.base.weights[position])
+            return int(self.weight_at[position])
         link = self._link(row, column)
         return int(self.added_weights[link]) if link >= 0 else 0
 
     def put(self, row: int, column: int, weight: int) -> bool:
         """Set the weight of a pair; return whether an array was replaced by a larger one."""
-        position = self._base_position(row, column)
+        position = self._base_places.position(row, column)
         if position >= 0:
-            self.base.weights[position] = weight
+            self.weight_at[position] = weight
             return False
         link = self._link(row, column)
         if link >= 0:
@@ -99,6 +95,16 @@ def _longer(array: NDArray[_Number], size: int, fill: float) -> NDArray[_Number]
 def _changed(mass: np.float32, change: int) -> float:
     """A mass after a change in 1/255, computed in whole units, so that no number of changes makes it drift."""
     return (round(float(mass) * 255.0) + change) / 255.0
+
+
+def _add_changes(
+    masses: NDArray[np.float32], places: Sequence[int], changes: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """As `_changed` for many, of which some may be at one place; returns the places, each once."""
+    touched, numbers = np.unique(np.asarray(places, np.int64), return_inverse=True)
+    sums = np.bincount(numbers, changes)
+    masses[touched] = (np.rint(masses[touched].astype(np.float64) * 255.0) + sums) / 255.0
+    return touched
 
 
 class LiveSite:
@@ -201,40 +207,59 @@ class LiveSite:
 
         Raises IndexError for a user or event that was not added, ValueError for a weight out of range.
         """
-        self._check(user, event)
-        if not 0 <= weight <= 255:
-            raise ValueError(f"weight: expected 0 to 255, got {weight}")
-        before = self._liked.get(user, event)
+        self._check(user, event, weight)
+        before = self._write(user, event, weight)
         change = weight - before
         if change == 0:
             return
-        # A saver the cap left out of the model's postings joins them here: whoever acts now is worth a posting.
-        grown = self._liked.put(user, event, weight)
-        grown |= self._savers.put(event, user, weight)
         self._user_masses[user] = _changed(self._user_masses[user], change)
         self._event_masses[event] = _changed(self._event_masses[event], change)
         self._event_squares[event] += weight * weight - before * before
-        self._rescale(user, event)
-        if grown:
-            self._site = self._assemble()
+        self._rescale(slice(user, user + 1), slice(event, event + 1))
+
+    def set_preferences(self, users: Sequence[int], events: Sequence[int], weights: Sequence[int]) -> None:
+        """The same for many pairs, in their order, at a third of the price; raises as `set_preference` does."""
+        if not users:
+            return
+        for extreme in (min, max):
+            self._check(extreme(users), extreme(events), extreme(weights))
+        before = [self._write(*pair) for pair in zip(users, events, weights, strict=True)]
+        now, then = np.asarray(weights, np.int64), np.asarray(before, np.int64)
+        changed_users = _add_changes(self._user_masses, users, now - then)
+        changed_events = _add_changes(self._event_masses, events, now - then)
+        np.add.at(self._event_squares, events, now * now - then * then)
+        self._rescale(changed_users, changed_events)
 
     def forget_user(self, user: int) -> None:
         """Take back everything a person likes; they leave every neighbourhood at once. IndexError as for `liked`."""
         for event in self.liked(user)[0].tolist():
             self.set_preference(user, event, 0)
 
-    def _check(self, user: int, event: int | None = None) -> None:
+    def _check(self, user: int, event: int | None = None, weight: int = 0) -> None:
         if not 0 <= user < self.n_users:
             raise IndexError(f"user {user} is not of this site")
         if event is not None and not 0 <= event < self.n_events:
             raise IndexError(f"event {event} is not of this site")
+        if not 0 <= weight <= 255:
+            raise ValueError(f"weight: expected 0 to 255, got {weight}")
 
-    def _rescale(self, user: int, event: int) -> None:
+    def _write(self, user: int, event: int, weight: int) -> int:
+        """Put a preference where it belongs, but for what is added up of all; returns what it was before."""
+        before = self._liked.get(user, event)
+        if weight != before:
+            # A saver the cap left out of the model's postings joins them here: whoever acts now is worth a posting.
+            grown = self._liked.put(user, event, weight)
+            grown |= self._savers.put(event, user, weight)
+            if grown:
+                self._site = self._assemble()
+        return before
+
+    def _rescale(self, users: slice | NDArray[np.int64], events: slice | NDArray[np.int64]) -> None:
         settings = self.settings
-        mass = self._event_masses[event : event + 1]
-        self._user_scales[user] = scale(self._user_masses[user : user + 1], settings.activity)[0]
-        self._event_weights[event] = scale(mass, settings.rarity)[0]
-        self._event_scales[event] = scale(mass, settings.popularity_discount)[0]
+        self._user_scales[users] = scale(self._user_masses[users], settings.activity)
+        masses = self._event_masses[events]
+        self._event_weights[events] = scale(masses, settings.rarity)
+        self._event_scales[events] = scale(masses, settings.popularity_discount)
 
     def _room_for_row(self) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Where a row is read to: one entry more than it can have, as `read_row` asks."""

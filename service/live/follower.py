@@ -8,25 +8,22 @@ two of them, and by the same one twice because each look overlaps the one before
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from service.live.events_follower import EventsFollower
+from service.live.feedback_follower import FeedbackFollower
 from service.live.intake import Intake
 from service.live.last_known import LastKnown
 from service.live.pairs_follower import Fingerprints, PairsFollower
 from service.live.state import LiveState
 from service.live.tastes_follower import TastesFollower
 from service.storage.database import Database
-from service.storage.queries.changes import feedback_after
 from service.storage.queries.privacy import erased_users
 from service.storage.queue import DurableQueue
 from service.storage.queue_entries import FeedbackEntry
 from service.tasks import in_thread_to_the_end
 
-#: Ids are given when a row is written, and it is seen when it is committed, which may be so much later.
-LATE_COMMIT_SECONDS = 2.0
 #: How often events are taken over in a thread, for nothing where some change meanwhile.
 _ATTEMPTS = 3
 #: Rows are read and applied this many at a time, so that no request waits for more.
@@ -62,11 +59,10 @@ class Follower:
         self._intake = Intake(state)
         self._events = EventsFollower(state, database, last_known, clock)
         self._pairs = PairsFollower(state.model, facts, self._intake, database, queue, last_known)
+        self._feedback = FeedbackFollower(facts, self._intake, database, queue, last_known, clock)
         self._tastes = TastesFollower(state.stated, self._intake, database)
         self._cutoff = int(facts["cutoff"])
         self._queue_position = 0
-        #: (time.monotonic(), the greatest id in ml_feedback seen then), the latest last
-        self._feedback_ids = deque([(float("-inf"), int(facts["last_feedback_id"]))])
         self._removals_seconds = removals_seconds
         self._removals_at = float("-inf")
         self._followed_mark: int | None = None
@@ -79,6 +75,7 @@ class Follower:
             return False
         await self._events.start_from(kept.fingerprint)
         await self._pairs.take(kept.changes)
+        await self._feedback.start_from(kept)
         return True
 
     async def take_over(self, before: "Follower") -> None:
@@ -125,11 +122,11 @@ class Follower:
         if self._queue is None:
             return
         await self._forget_all(await self._queue.erased_users(self._cutoff))
-        while rows := await self._queue.rows_after(self._queue_position, _PAGE):
-            for row in rows:
-                # What was drained and is older than the cut-off is in the model, or ml_feedback tells of it.
-                if not row.drained or row.entry.recorded_at >= self._cutoff:
-                    self.acknowledge(row.entry)
+        while rows := await self._queue.actions_after(self._queue_position, _PAGE):
+            # What was drained and is older than the cut-off is in the model, or ml_feedback tells of it.
+            self._intake.apply_all(
+                [row[1:5] for row in rows if not row.drained or row.recorded_at >= self._cutoff]
+            )
             self._queue_position = rows[-1].position
             await asyncio.sleep(0)
 
@@ -166,21 +163,7 @@ class Follower:
         await self._forget_all(erased)
         await self._pairs.follow()
         await self._tastes.follow(erased)
-        await self._follow_feedback()
-
-    async def _follow_feedback(self) -> None:
-        now = time.monotonic()
-        while len(self._feedback_ids) > 1 and self._feedback_ids[1][0] <= now - LATE_COMMIT_SECONDS:
-            self._feedback_ids.popleft()
-        after = self._feedback_ids[0][1]
-        while rows := await feedback_after(self._database, after, _PAGE):
-            for row in rows:
-                self._intake.apply(row.user_id, row.event_id, row.action, row.at)
-            after = rows[-1].id
-            if len(rows) < _PAGE:
-                break
-        if after > self._feedback_ids[-1][1]:
-            self._feedback_ids.append((now, after))
+        await self._feedback.follow()
 
     async def _forget_all(self, erased: dict[str, int]) -> None:
         for user_id, at in erased.items():

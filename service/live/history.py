@@ -33,6 +33,8 @@ class PairHistory(NamedTuple):
 
     def including(self, deed: Deed, weights: ActionWeights) -> "PairHistory":
         """With one more deed, unless it is known already, from this source or another."""
+        if not self.deeds:
+            return PairHistory(self.before, (deed,), fold_action(self.now, deed.action, 1.0, weights))
         deeds = list(self.deeds)
         if deed in deeds or any(known.to_the_second == deed for known in deeds):
             return self

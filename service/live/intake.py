@@ -1,8 +1,10 @@
 """Where everything that people do enters a live state, but for what they have had erased."""
 
 import logging
+from collections.abc import Sequence
 
-from core.actions import action_from_name
+from core.actions import Action, action_from_name
+from service.live.history import Deed
 from service.live.state import LiveState
 from service.storage.sparse_log import SparseLog
 
@@ -24,12 +26,21 @@ class Intake:
         """
         if self.is_erased(user_id, at):
             return False
-        try:
-            known = action_from_name(action)
-        except ValueError:
-            self._log.warning("an action called %r is left out", action)
-            return False
-        return self._state.apply(user_id, event_id, known, at)
+        known = self._named(action)
+        return known is not None and self._state.apply(user_id, event_id, known, at)
+
+    def apply_all(self, told: Sequence[tuple[str, str, str, float]]) -> list[bool]:
+        """The same of many, (user id, event id, action, seconds since 1970) each, in their order."""
+        is_news = [False] * len(told)
+        places, done = [], []
+        for place, (user_id, event_id, action, at) in enumerate(told):
+            known = None if self.is_erased(user_id, at) else self._named(action)
+            if known is not None:
+                places.append(place)
+                done.append((user_id, event_id, Deed(at, known)))
+        for place, was_news in zip(places, self._state.apply_all(done), strict=True):
+            is_news[place] = was_news
+        return is_news
 
     def last_acted_at(self, user_id: str, event_id: str) -> float:
         """When a person last did something with an event, -inf where nothing is known."""
@@ -46,3 +57,10 @@ class Intake:
         self._erased[user_id] = until
         self._state.forget_user(user_id, until)
         return True
+
+    def _named(self, action: str) -> Action | None:
+        try:
+            return action_from_name(action)
+        except ValueError:
+            self._log.warning("an action called %r is left out", action)
+            return None

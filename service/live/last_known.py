@@ -6,7 +6,15 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
 from service.live.description import Described
 from service.storage.queries.events import EventsFingerprint
-from service.storage.snapshot import NOTHING_KEPT, Kept, Pair, SiteChange, SnapshotFile
+from service.storage.snapshot import (
+    NOTHING_KEPT,
+    FeedbackSpan,
+    Kept,
+    Pair,
+    SiteChange,
+    SiteFeedback,
+    SnapshotFile,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +65,10 @@ class LastKnown:
         sure = None if self._is_behind else fingerprint
         if not await self._attempt(lambda file: file.put_events(events, gone, sure)):
             self._is_behind = True
+
+    async def keep_feedback(self, span: FeedbackSpan, rows: Sequence[SiteFeedback], *, begins: bool) -> bool:
+        """As `SnapshotFile.keep_feedback`; whether it was written."""
+        return await self._attempt(lambda file: file.keep_feedback(span, rows, begins=begins))
 
     async def add_changes(self, changes: Iterable[SiteChange]) -> None:
         """As `SnapshotFile.add_changes`."""

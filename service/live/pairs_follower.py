@@ -113,9 +113,10 @@ class PairsFollower:
                     (*pair, at if times[pair] == UNKNOWN_TIME else times[pair])
                     for pair in sorted(difference.added)
                 ]
-                for user_id, event_id, done_at in missed:
-                    self._intake.apply(user_id, event_id, table.action, done_at)
                 await self._last_known.add_changes([(table.name, *row) for row in missed])
+                self._intake.apply_all(
+                    [(user_id, event_id, table.action, done_at) for user_id, event_id, done_at in missed]
+                )
                 if difference.removed:
                     await self._take_back(table, sorted(difference.removed), at)
 

@@ -15,7 +15,7 @@ from core.kernels.live import Profile
 from core.live_site import LiveSite
 from core.model import Model
 from core.recommender import Recommender
-from core.sparse import row_columns
+from core.sparse import Lookup, row_columns
 from core.tastes import ContentSettings, Taste
 from service.live.catalogue import NOWHERE, Catalogue
 from service.live.content import ContentIndex
@@ -43,6 +43,7 @@ class LiveState:
         self.recommender = Recommender(
             self.live, model.popularity, model.factors, model.settings.als, blend=model.blend
         )
+        self._dismissed = Lookup(model.preferences.dismissed)
         self._new_users: dict[str, int] = {}
         self._new_events: dict[str, int] = {}
         self._event_ids = list(model.events)
@@ -147,17 +148,34 @@ class LiveState:
         `at` in seconds since 1970; None for now, after all that is known. The same action at the same time is one:
         returns whether this was news. People and events the model never saw take part at once.
         """
-        row = self._ensure_user(user_id)
-        event = self.event_index(event_id)
-        if event < 0:
-            event = self._ensure_event(event_id)
-            self.catalogue.name(event, event_id)  # the very next answer may give it as a reason
+        row, event = self._ensure_user(user_id), self._ensure_named(event_id)
         history = self._history(row, event)
         if at is None:
             at = history.deeds[-1].at + 1.0 if history.deeds else 0.0
         longer = history.including(Deed(at, action), self.model.settings.preferences.weights)
         self._put(row, event, longer)
         return longer is not history
+
+    def apply_all(self, done: Sequence[tuple[str, str, Deed]]) -> list[bool]:
+        """As `apply` of many, (user id, event id, deed) each, in their order, at a third of the price."""
+        rows = self.model.users.indices_of([user_id for user_id, _, _ in done])
+        events = self.model.events.indices_of([event_id for _, event_id, _ in done])
+        weights = self.model.settings.preferences.weights
+        changed: dict[tuple[int, int], int] = {}
+        is_news = []
+        for (user_id, event_id, deed), known_row, known_event in zip(done, rows, events, strict=True):
+            row = known_row if known_row >= 0 else self._ensure_user(user_id)
+            event = known_event if known_event >= 0 else self._ensure_named(event_id)
+            history = self._history(row, event)
+            longer = history.including(deed, weights)
+            is_news.append(longer is not history)
+            if longer is not history:
+                self._since.setdefault(row, {})[event] = longer
+                changed[row, event] = _in_255ths(longer.now.value)
+        self.live.set_preferences(
+            [row for row, _ in changed], [event for _, event in changed], list(changed.values())
+        )
+        return is_news
 
     def last_acted_at(self, user_id: str, event_id: str) -> float:
         """When a person last did something with an event, as far as it was since the training; -inf for never."""
@@ -270,6 +288,14 @@ class LiveState:
             self.catalogue.ensure_room(self.live.event_room)
         return index
 
+    def _ensure_named(self, event_id: str) -> int:
+        """The index of an event that somebody acted on: the very next answer may give it as a reason."""
+        index = self.event_index(event_id)
+        if index < 0:
+            index = self._ensure_event(event_id)
+            self.catalogue.name(index, event_id)
+        return index
+
     def _in_model(self, row: int) -> bool:
         return row < len(self.model.users)
 
@@ -277,8 +303,7 @@ class LiveState:
         return self._since.get(row, {}).get(event) or untouched_since(self._as_trained(row, event))
 
     def _put(self, row: int, event: int, history: PairHistory) -> None:
-        value = history.now.value
-        self.live.set_preference(row, event, max(1, round(value * 255)) if value > 0 else 0)
+        self.live.set_preference(row, event, _in_255ths(history.now.value))
         self._since.setdefault(row, {})[event] = history
 
     def _as_trained(self, row: int, event: int) -> PairState:
@@ -288,7 +313,7 @@ class LiveState:
         weight = self.live.preference(row, event)
         if weight:
             return PairState(value=weight / 255.0, dismissed=False, acted_on=True)
-        return DISMISSED if event in row_columns(self.model.preferences.dismissed, row) else UNTOUCHED
+        return DISMISSED if self._dismissed.position(row, event) >= 0 else UNTOUCHED
 
     def _unliked_events(self, row: int) -> NDArray[np.int32]:
         base = row_columns(self.model.preferences.dismissed, row) if self._in_model(row) else _NO_EVENTS
@@ -298,3 +323,8 @@ class LiveState:
         kept = [event for event in base.tolist() if event not in since]
         kept += [event for event, history in since.items() if history.now.acted_on and history.now.value == 0]
         return np.asarray(kept, np.int32)
+
+
+def _in_255ths(preference: float) -> int:
+    """A preference as it is kept: one above 0 stays above 0."""
+    return max(1, round(preference * 255)) if preference > 0 else 0

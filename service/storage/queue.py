@@ -29,6 +29,7 @@ from service.storage.queue_entries import (
     FeedbackEntry,
     Mark,
     Outcome,
+    QueuedAction,
     QueuedFeedback,
     QueuedUserData,
     QueueStatus,
@@ -135,12 +136,16 @@ class DurableQueue:
         """Make every exposure given so far durable now."""
         await self._writer.flush()
 
-    async def rows_after(self, position: int, limit: int) -> list[QueuedFeedback]:
-        """Feedback that any process acknowledged after the one at `position`, at most `limit`, oldest first.
+    async def actions_after(self, position: int, limit: int) -> list[QueuedAction]:
+        """What any process acknowledged after the feedback at `position`, at most `limit`, oldest first.
 
         Cheap when there is none: meant to be polled. 0 is before the first; `status` tells the others.
         """
-        return await self._read(lambda: self._reads.rows_after(position, limit))
+        return await self._read(lambda: self._reads.actions_after(position, limit))
+
+    async def holds_all_since(self, at: float) -> bool:
+        """Whether everything that was recorded `at` (seconds since 1970) or later is here, but for who was erased."""
+        return await self._read(lambda: self._reads.holds_all_since(at))
 
     async def status(self) -> QueueStatus:
         """How the queue stands; counts what waits, so once in some seconds is often enough."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from msgspec import Struct
 
@@ -129,6 +129,17 @@ class QueuedFeedback:
     position: int
     entry: FeedbackEntry
     drained: bool
+
+
+class QueuedAction(NamedTuple):
+    """Of feedback in the queue what those need who follow it; positions and `drained` as in `QueuedFeedback`."""
+
+    position: int
+    user_id: str
+    event_id: str
+    action: str
+    recorded_at: float  #: seconds since 1970
+    drained: int  #: 1 or 0
 
 
 @dataclass(frozen=True)

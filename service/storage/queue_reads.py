@@ -19,6 +19,7 @@ from service.storage.queue_entries import (
     ExposureEntry,
     FeedbackEntry,
     Mark,
+    QueuedAction,
     QueuedFeedback,
     QueuedUserData,
     QueueStatus,
@@ -30,9 +31,16 @@ from service.storage.queue_schema import read_marks
 
 _Row = tuple[Any, ...]
 
+#: Feedback is put in the order in which it was recorded, but for what waited for the disk, and what other clocks say.
+MOST_DISORDER_SECONDS = 3_600.0
+
 _FEEDBACK = (
     "SELECT id, key, request_hash, user_id, event_id, action, context, recommendation_id, recorded_at,"
     " end_bytes FROM feedback"
+)
+_ACTIONS_AFTER = (
+    "SELECT id, user_id, event_id, action, recorded_at, id <= (SELECT drained_id FROM marks WHERE kind = 'feedback')"
+    " FROM feedback WHERE id > ? ORDER BY id LIMIT ?"
 )
 _AFTER = " WHERE id > ? ORDER BY id LIMIT ?"
 _OF_USER = " WHERE user_id = ? ORDER BY id"
@@ -54,12 +62,18 @@ class QueueReads:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
 
-    def rows_after(self, position: int, limit: int) -> list[QueuedFeedback]:
-        """Feedback with a position above `position`, at most `limit` rows, oldest first."""
+    def actions_after(self, position: int, limit: int) -> list[QueuedAction]:
+        """Of feedback with a position above `position`, at most `limit` rows, oldest first."""
+        return list(map(QueuedAction._make, self._db.execute(_ACTIONS_AFTER, (position, limit))))
+
+    def holds_all_since(self, at: float) -> bool:
+        """Whether nothing was dropped for its age, or for want of room, that was recorded `at` or later."""
         with self._snapshot():
-            _, drained = read_marks(self._db, "feedback")
-            rows = self._db.execute(_FEEDBACK + _AFTER, (position, limit))
-            return [_feedback(row, drained) for row in rows]
+            oldest = self._db.execute("SELECT id, recorded_at FROM feedback ORDER BY id LIMIT 1").fetchone()
+            last, _ = read_marks(self._db, "feedback")
+        if oldest is None:
+            return last.position == 0
+        return bool(oldest[0] == 1 or oldest[1] < at - MOST_DISORDER_SECONDS)
 
     def waiting(self, limit: int) -> Waiting:
         """What the main database is to get next, all at one instant.

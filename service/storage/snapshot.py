@@ -1,8 +1,8 @@
 """The last known state of the site on this machine's disk, to start from while the site's database is away.
 
 One SQLite file, updated with what changed, so that keeping it costs little. It holds what the queue and the model do
-not: the events, and what other services wrote to the tables of saves and hides since the model was trained. It may be
-behind; the database has the last word as soon as it answers.
+not: the events, what other services wrote to the tables of saves and hides since the model was trained, and rows of
+ml_feedback that came from elsewhere. It may be behind; the database has the last word as soon as it answers.
 """
 
 import asyncio
@@ -26,6 +26,8 @@ T = TypeVar("T")
 Pair = tuple[str, str]
 #: table, user id, event id, seconds since 1970
 SiteChange = tuple[str, str, str, int]
+#: id in ml_feedback, user id, event id, action, seconds since 1970
+SiteFeedback = tuple[int, str, str, str, int]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (event_id TEXT PRIMARY KEY, content BLOB NOT NULL) WITHOUT ROWID;
@@ -33,10 +35,33 @@ CREATE TABLE IF NOT EXISTS changes (
     site_table TEXT NOT NULL, user_id TEXT NOT NULL, event_id TEXT NOT NULL, at INTEGER NOT NULL,
     PRIMARY KEY (site_table, user_id, event_id, at)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS feedback (
+    id INTEGER PRIMARY KEY, user_id TEXT NOT NULL, event_id TEXT NOT NULL, action TEXT NOT NULL, at INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS feedback_span (
+    only_one INTEGER PRIMARY KEY CHECK (only_one = 1),
+    model_version TEXT NOT NULL, settled_id INTEGER NOT NULL, seen_id INTEGER NOT NULL, seen_at REAL NOT NULL
+);
 CREATE TABLE IF NOT EXISTS fingerprint (only_one INTEGER PRIMARY KEY CHECK (only_one = 1), content BLOB NOT NULL);
 """
+_KEEP_SPAN = (
+    "INSERT INTO feedback_span VALUES (1, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+    " settled_id = max(settled_id, excluded.settled_id), seen_id = excluded.seen_id, seen_at = excluded.seen_at"
+)
 _BUSY_SECONDS = 5.0
 _EVENTS_AT_ONCE = 500
+
+
+class FeedbackSpan(NamedTuple):
+    """How far ml_feedback is known since a model was trained: the queue and the snapshot hold all of it.
+
+    Up to `settled_id` no row can appear any more; the greatest id was `seen_id` at `seen_at` (unix seconds).
+    """
+
+    model_version: str
+    settled_id: int
+    seen_id: int
+    seen_at: float
 
 
 class Kept(NamedTuple):
@@ -45,6 +70,8 @@ class Kept(NamedTuple):
     n_events: int
     fingerprint: EventsFingerprint | None  #: of the events table when the events were as they are here
     changes: Sequence[SiteChange]  #: in the order of time
+    feedback: Sequence[SiteFeedback] = ()
+    feedback_span: FeedbackSpan | None = None
 
 
 NOTHING_KEPT = Kept(0, None, ())
@@ -104,6 +131,25 @@ class SnapshotFile:
             )
         )
 
+    async def keep_feedback(self, span: FeedbackSpan, rows: Sequence[SiteFeedback], *, begins: bool) -> None:
+        """Note how far ml_feedback is known, and rows of it that the queue does not hold.
+
+        Whoever `begins` gives all such rows since their model was trained, which replace those of another model. Others
+        add to those of their own model, and to none where another's have come since.
+        """
+
+        def write(connection: sqlite3.Connection) -> None:
+            known = connection.execute("SELECT model_version FROM feedback_span").fetchone()
+            if known != (span.model_version,):
+                if not begins:
+                    return
+                connection.execute("DELETE FROM feedback")
+                connection.execute("DELETE FROM feedback_span")
+            connection.execute(_KEEP_SPAN, span)
+            connection.executemany("INSERT OR IGNORE INTO feedback VALUES (?, ?, ?, ?, ?)", rows)
+
+        await self._run(write)
+
     async def drop_pairs(self, table: str, pairs: Collection[Pair]) -> None:
         """Delete the changes of pairs that are gone from the site's table."""
         await self._run(
@@ -119,11 +165,14 @@ class SnapshotFile:
 
     async def erase_user(self, user_id: str) -> int:
         """Delete what is kept of a person; returns how many rows that was."""
-        return await self._run(
-            lambda connection: (
-                connection.execute("DELETE FROM changes WHERE user_id = ?", (user_id,)).rowcount
+
+        def erase(connection: sqlite3.Connection) -> int:
+            of_changes = connection.execute("DELETE FROM changes WHERE user_id = ?", (user_id,)).rowcount
+            return (
+                of_changes + connection.execute("DELETE FROM feedback WHERE user_id = ?", (user_id,)).rowcount
             )
-        )
+
+        return await self._run(erase)
 
     async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         def run() -> T:
@@ -162,4 +211,8 @@ def _load(connection: sqlite3.Connection, take: Callable[[Sequence[Described]], 
         connection.execute("DELETE FROM events")
         connection.execute("DELETE FROM fingerprint")
         return Kept(0, None, changes)
-    return Kept(n_events, fingerprint, changes)
+    feedback = connection.execute("SELECT id, user_id, event_id, action, at FROM feedback").fetchall()
+    span = connection.execute(
+        "SELECT model_version, settled_id, seen_id, seen_at FROM feedback_span"
+    ).fetchone()
+    return Kept(n_events, fingerprint, changes, feedback, FeedbackSpan(*span) if span else None)

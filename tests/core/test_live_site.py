@@ -100,6 +100,34 @@ def test_scales_are_those_of_a_site_built_anew_however_often_preferences_changed
     np.testing.assert_allclose(live.site.event_scales[:events], anew.site.event_scales[:events], rtol=1e-6)
 
 
+@given(st.data())
+def test_many_preferences_at_once_are_set_as_one_after_the_other(data: st.DataObject) -> None:
+    dense = data.draw(dense_matrices().filter(np.size))
+    one_by_one, at_once = live_site(dense), live_site(dense)
+    pairs = st.tuples(
+        st.integers(0, dense.shape[0] - 1), st.integers(0, dense.shape[1] - 1), st.integers(0, 255)
+    )
+    calls = data.draw(st.lists(pairs, max_size=30))
+    for call in calls:
+        one_by_one.set_preference(*call)
+
+    at_once.set_preferences(*(list(values) for values in zip(*calls, strict=True)) if calls else ((),) * 3)
+
+    np.testing.assert_array_equal(dense_of(at_once), dense_of(one_by_one))
+    np.testing.assert_array_equal(at_once.event_masses, one_by_one.event_masses)
+    np.testing.assert_array_equal(at_once.event_squares, one_by_one.event_squares)
+    for ours, theirs in zip(at_once.site[2:], one_by_one.site[2:], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("wrong", [([0, 9], [0, 0], [1, 1]), ([0], [-1], [1]), ([0, 0], [0, 0], [1, 256])])
+def test_of_many_preferences_none_is_set_when_one_is_out_of_range(wrong: Any) -> None:
+    live = live_site(np.zeros((2, 2), np.uint8))
+    with pytest.raises((IndexError, ValueError)):
+        live.set_preferences(*wrong)
+    assert not dense_of(live).any()
+
+
 def test_many_faint_preferences_add_up_to_a_whole_one() -> None:
     live = live_site(np.zeros((255, 1), np.uint8))
     for user in range(255):

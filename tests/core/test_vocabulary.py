@@ -18,6 +18,16 @@ def test_every_id_is_found_at_its_place(ids: list[str]) -> None:
     assert [numbered.index_of(id_) for id_ in ids] == list(range(len(ids)))
 
 
+@given(st.lists(IDS, unique=True), st.lists(IDS), st.sampled_from([1, 3, 1 << 64]))
+def test_many_ids_are_found_as_each_of_them_is(ids: list[str], others: list[str], n_hashes: int) -> None:
+    real = vocabulary._hash
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vocabulary, "_hash", lambda encoded: real(encoded) % n_hashes)
+        numbered = Vocabulary.from_ids(ids)
+        wanted = [*others, *ids, *ids[:1]]
+        assert numbered.indices_of(wanted) == [numbered.index_of(id_) for id_ in wanted]
+
+
 @given(st.lists(IDS, unique=True), IDS)
 def test_an_id_is_known_only_when_it_was_given(ids: list[str], wanted: str) -> None:
     numbered = Vocabulary.from_ids(ids)

@@ -12,6 +12,7 @@ from core.collaborative import CollaborativeSettings
 from core.interactions import PreferenceSettings
 from core.model import Model, ModelSettings
 from service.live.filters import NO_LIMITS, Limits, Near
+from service.live.history import Deed
 from service.live.state import STRANGER, LiveState
 from service.live.statements import of_signal
 from service.recommending.arms import ARMS
@@ -454,3 +455,32 @@ def test_whatever_changes_what_is_taken_over_of_events_is_noticed(state):
         change()
         assert state.event_changes not in seen
         seen.add(state.event_changes)
+
+
+_DONE = st.lists(
+    st.tuples(
+        st.sampled_from(["ann", "bob", "cat", "dan", "eve"]),
+        st.sampled_from(["rock", "trad", "jazz", "flash mob"]),
+        st.builds(Deed, st.integers(NOW, NOW + 5).map(float), st.sampled_from(Action)),
+    ),
+    max_size=20,
+)
+
+
+@given(_DONE, _DONE)
+def test_many_actions_at_once_count_as_one_after_the_other(before: list[Any], done: list[Any]):
+    one_by_one, at_once = (live_state(a_model(LIKES, hides={"cat": ["rock"]}), EVENTS) for _ in range(2))
+    for state in (one_by_one, at_once):
+        for user_id, event_id, deed in before:
+            state.apply(user_id, event_id, deed.action, deed.at)
+        state.forget_user("bob", NOW + 2)
+
+    news = [one_by_one.apply(user_id, event_id, deed.action, deed.at) for user_id, event_id, deed in done]
+
+    assert at_once.apply_all(done) == news
+    for user_id in ("ann", "bob", "cat", "dan", "eve"):
+        assert liked_by(at_once, user_id) == liked_by(one_by_one, user_id)
+        assert excluded_for(at_once, user_id) == excluded_for(one_by_one, user_id)
+        assert recommended_to(at_once, user_id) == recommended_to(one_by_one, user_id)
+    assert at_once.event_ids == one_by_one.event_ids
+    assert at_once.people() == one_by_one.people()

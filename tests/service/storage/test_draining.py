@@ -445,7 +445,7 @@ class TestRunning:
 
     async def test_it_deletes_what_was_kept_long_enough(self, queue, embedded, clock, start):
         async def is_empty() -> bool:
-            return await queue.rows_after(0, 1) == []
+            return await queue.actions_after(0, 1) == []
 
         await queue.put([feedback(number) for number in range(450)])
         clock.now += queue.settings.keep_seconds + 1

@@ -4,7 +4,7 @@ import shutil
 import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from service.storage.queue_entries import (
     Refusal,
 )
 from service.storage.queue_packs import Pack
+from service.storage.queue_reads import MOST_DISORDER_SECONDS
 from service.storage.queue_schema import open_for_writing
 from service.storage.queue_writes import PRUNE_ROWS, REFUSED_KEPT_SECONDS, QueueWrites
 from tests.service.storage.queue_fakes import NOON, Clock, exposure, feedback, until
@@ -51,7 +52,13 @@ async def queue(settings: QueueSettings, clock: Clock) -> AsyncIterator[DurableQ
 
 
 async def entries_of(queue: DurableQueue) -> list[FeedbackEntry]:
-    return [row.entry for row in await queue.rows_after(0, 10_000)]
+    """All that is in the file, drained or not."""
+    with closing(sqlite3.connect(queue.settings.file)) as file:
+        rows = file.execute(
+            "SELECT key, request_hash, user_id, event_id, action, context, recommendation_id, recorded_at"
+            " FROM feedback ORDER BY id"
+        )
+        return [FeedbackEntry(*row) for row in rows]
 
 
 def refusal(content: str = "{}") -> Refusal:
@@ -76,10 +83,14 @@ class TestPutting:
         ]
         assert await queue.put(entries[:2]) == [NEW, NEW]
         assert await queue.put(entries[2:]) == [NEW]
-        rows = await queue.rows_after(0, 10)
-        assert [row.entry for row in rows] == entries
-        assert [row.position for row in rows] == [1, 2, 3]
-        assert not any(row.drained for row in rows)
+        waiting = (await queue.waiting(10)).feedback.rows
+        assert [row.entry for row in waiting] == entries
+        assert [row.position for row in waiting] == [1, 2, 3]
+        assert not any(row.drained for row in waiting)
+        assert await queue.actions_after(0, 10) == [
+            (place, one.user_id, one.event_id, one.action, one.recorded_at, False)
+            for place, one in enumerate(entries, 1)
+        ]
 
     async def test_another_process_reads_it_as_soon_as_it_is_acknowledged(self, queue, settings):
         other = await open_queue(settings)
@@ -381,7 +392,7 @@ class TestTrouble:
         with pytest.raises(QueueUnavailableError):
             await queue.put([feedback(1)])
         with pytest.raises(QueueUnavailableError):
-            await queue.rows_after(0, 1)
+            await queue.actions_after(0, 1)
         queue.put_exposures([exposure(1)])
         assert queue.exposures_lost == 1
 
@@ -508,20 +519,20 @@ async def test_a_put_is_fsynced_also_after_a_write_that_was_not(settings, monkey
 
 class TestReading:
     async def test_each_process_can_follow_what_all_of_them_acknowledge(self, queue):
-        await queue.put([feedback(number) for number in range(5)])
-        first = await queue.rows_after(0, 3)
-        assert [row.entry.key for row in first] == ["key-0", "key-1", "key-2"]
-        rest = await queue.rows_after(first[-1].position, 3)
-        assert [row.entry.key for row in rest] == ["key-3", "key-4"]
-        assert await queue.rows_after(rest[-1].position, 3) == []
+        await queue.put([feedback(number, event_id=str(number)) for number in range(5)])
+        first = await queue.actions_after(0, 3)
+        assert [row.event_id for row in first] == ["0", "1", "2"]
+        rest = await queue.actions_after(first[-1].position, 3)
+        assert [row.event_id for row in rest] == ["3", "4"]
+        assert await queue.actions_after(rest[-1].position, 3) == []
 
     async def test_drained_rows_stay_and_say_so(self, queue):
         await queue.put([feedback(1)])
         await settle_all(queue)
         await queue.put([feedback(2)])
-        assert [(row.entry.key, row.drained) for row in await queue.rows_after(0, 9)] == [
-            ("key-1", True),
-            ("key-2", False),
+        assert [(row.position, row.drained) for row in await queue.actions_after(0, 9)] == [
+            (1, True),
+            (2, False),
         ]
 
     async def test_a_position_is_never_given_twice(self, queue, clock):
@@ -529,7 +540,20 @@ class TestReading:
         await queue.erase_user("bob")
         clock.now += 1
         await queue.put([feedback(3, recorded_at=clock.now)])
-        assert [row.position for row in await queue.rows_after(2, 9)] == [3]
+        assert [row.position for row in await queue.actions_after(2, 9)] == [3]
+
+    async def test_it_knows_whether_anything_recorded_since_was_dropped_for_its_age(self, queue, clock):
+        assert await queue.holds_all_since(NOON)
+        await queue.put([feedback(1), feedback(2)])
+        assert await queue.holds_all_since(NOON)
+        await settle_all(queue)
+        clock.now += queue.settings.keep_seconds + 1
+        await queue.prune()
+        assert not await queue.holds_all_since(NOON)
+        later = clock.now + 2 * MOST_DISORDER_SECONDS
+        await queue.put([feedback(3, recorded_at=clock.now)])
+        assert await queue.holds_all_since(later)
+        assert not await queue.holds_all_since(clock.now)
 
     async def test_the_status_tells_what_waits_and_since_when(self, queue, clock):
         await queue.put([feedback(1), feedback(2, recorded_at=NOON + 5)])
