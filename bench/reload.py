@@ -1,6 +1,7 @@
 """What a new model does to those who ask meanwhile: `python -m bench.reload [FILE.npz] [--times N] [--json]`.
 
-The service answers requests for random people at a steady rate, of every arm in turn. For a while it is left alone;
+The service answers requests for random people at a steady rate, of every arm in turn, and says a hundred times a second
+which model serves. For a while it is left alone;
 then another of two models is published again and again, by the pointer on disk as a training does it and by
 `POST /v1/model/rollback` in turn, each time until it serves. The models hold the same, so that a difference is the
 reload's. Latencies count from the moment a request was due; memory is in MB of 10⁶ bytes.
@@ -39,6 +40,7 @@ WARM_UP_SECONDS, BEFORE_SECONDS = 3.0, 15.0
 SETTLED_AFTER = 10
 MOST_RATIO, MOST_GROWTH, MOST_ROLLBACK_SECONDS = 1.5, 1.05, 1.0
 
+_LOOK_SECONDS = 0.01
 _HEALTH = b"GET /health HTTP/1.1\r\nHost: bench\r\n\r\n"
 
 
@@ -134,7 +136,7 @@ def _measure(
     with Pacing(server.port, of_every_arm(crowd), steadily(REQUESTS_PER_SECOND), CONNECTIONS) as load:
         load.run_for(WARM_UP_SECONDS)
         started = time.perf_counter()
-        load.run_for(before_seconds)
+        _look_for(server.port, before_seconds)
         changed = time.perf_counter()
         for number in range(times):
             version = next(models)
@@ -173,12 +175,27 @@ def wait_for_model(port: int, version: str | None, within: float = 60.0) -> None
     deadline = time.monotonic() + within
     with closing(Connection(port)) as connection:
         while time.monotonic() < deadline:
-            connection.send(_HEALTH)
-            connection.receive()
-            if orjson.loads(connection.body)["model_version"] == version:
+            if _serving(connection) == version:
                 return
-            time.sleep(0.01)
+            time.sleep(_LOOK_SECONDS)
     raise LoadError(f"model {version} did not serve within {within:g} s")
+
+
+def _look_for(port: int, seconds: float) -> None:
+    """Ask as `wait_for_model` does for so long, so that this slows requests down alike before and meanwhile."""
+    deadline = time.monotonic() + seconds
+    with closing(Connection(port)) as connection:
+        while time.monotonic() < deadline:
+            _serving(connection)
+            time.sleep(_LOOK_SECONDS)
+
+
+def _serving(connection: Connection) -> str | None:
+    """The model that serves."""
+    connection.send(_HEALTH)
+    connection.receive()
+    version: str | None = orjson.loads(connection.body)["model_version"]
+    return version
 
 
 def _roll_back(port: int, version: str) -> None:

@@ -109,6 +109,9 @@ def check_factors(factors: Factors, n_events: int) -> None:
         )
     if values.shape[0] not in (0, n_events):
         raise ValueError(f"values: {values.shape[0]} rows for {n_events} events")
+    # All of them are looked at here, in the thread that loads a model, so that no request waits for their pages.
+    if values.size and values.min() < -_GREATEST:
+        raise ValueError(f"values: expected at least -{_GREATEST}, got {values.min()}")
     for name, array in (("steps", steps), ("confidences", confidences)):
         if array.dtype != np.float32 or array.shape != values.shape[:1]:
             raise ValueError(

@@ -9,7 +9,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tokenize import TokenError
@@ -79,8 +79,10 @@ def read_facts(directory: Path) -> Mapping[str, Any]:
     return MappingProxyType(facts)
 
 
-def open_bundle(directory: Path, copy_on_write: Collection[str] = ()) -> Bundle:
-    """Verify every file of a bundle and map its arrays.
+def open_bundle(
+    directory: Path, copy_on_write: Collection[str] = (), rest: Callable[[], None] = lambda: None
+) -> Bundle:
+    """Verify every file of a bundle and map its arrays; `rest` is called again and again meanwhile.
 
     The arrays named in `copy_on_write` may be written to, which changes this process's own pages and never
     the file. BundleError names what is wrong: a file missing, extra, truncated or altered, an array of
@@ -91,8 +93,11 @@ def open_bundle(directory: Path, copy_on_write: Collection[str] = ()) -> Bundle:
         _check_files(directory, manifest["arrays"])
         arrays = {}
         for name, description in manifest["arrays"].items():
-            _check_array(directory, name, description)  # its own mapping, so that the pages read do not stay
+            _check_array(
+                directory, name, description, rest
+            )  # its own mapping, so that the pages read do not stay
             arrays[name] = _map(directory / _file(name), "c" if name in copy_on_write else "r")
+            rest()
     except OSError as error:
         raise BundleError(directory, f"{Path(error.filename or directory).name}: {error.strerror}") from error
     return Bundle(directory, MappingProxyType(manifest["facts"]), MappingProxyType(arrays))
@@ -188,12 +193,14 @@ def _check_files(directory: Path, described: Mapping[str, Any]) -> None:
         raise BundleError(directory, f"{name}: not in the manifest")
 
 
-def _check_array(directory: Path, name: str, description: Mapping[str, Any]) -> None:
+def _check_array(
+    directory: Path, name: str, description: Mapping[str, Any], rest: Callable[[], None]
+) -> None:
     path = directory / _file(name)
     size = path.stat().st_size
     if size != description["bytes"]:
         raise BundleError(directory, f"{path.name}: {size} bytes instead of {description['bytes']}")
-    if _sha256(path) != description["sha256"]:
+    if _sha256(path, rest) != description["sha256"]:
         raise BundleError(directory, f"{path.name}: altered (sha256 differs)")
     try:
         array = _map(path, "r")
@@ -233,9 +240,13 @@ def _file(name: str) -> str:
     return f"{name}.npy"
 
 
-def _sha256(path: Path) -> str:
+def _sha256(path: Path, rest: Callable[[], None] = lambda: None) -> str:
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+            rest()
+    return digest.hexdigest()
 
 
 def _checksum(content: Mapping[str, Any]) -> str:

@@ -140,7 +140,7 @@ def rollback(version: str | None) -> None:
     settings = read_settings()
     registry = ModelRegistry(settings.models_directory)
     try:
-        published = registry.roll_back(version)
+        published = registry.roll_back(version)[0].version
     except (NoModelError, BundleError) as error:
         click.echo(f"Nothing changed: {error}", err=True)
         sys.exit(FAILED)

@@ -61,6 +61,8 @@ def _code_of(library: str) -> Iterator[tuple[int, int]]:
     if not _MAPS.exists():
         return
     for line in _MAPS.read_text().splitlines():
+        if library not in line:  # nearly all of a thousand
+            continue
         addresses, permissions, *_, name = line.split(maxsplit=5)
         if permissions == "r-xp" and library in Path(name).name:
             start, end = (int(address, 16) for address in addresses.split("-"))

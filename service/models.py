@@ -10,7 +10,7 @@ import fcntl
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +18,16 @@ from typing import Any
 
 from core.bundle import UNFINISHED, BundleError, open_bundle, read_facts
 from core.model import COPY_ON_WRITE, Model, model_from
+from service.pacing import no_rest
 from service.storage.whole_file import replace_file
 
 _POINTER = "current"
 _DELETED = ".deleted-"
 _VERSION = re.compile(r"[0-9]{8}T[0-9]{6}Z(-[0-9]+)?")
+
+
+#: A model that was verified, and the facts of its manifest.
+Loaded = tuple[Model, dict[str, Any]]
 
 
 class NoModelError(Exception):
@@ -74,9 +79,10 @@ class ModelRegistry:
         """What the manifest of a version says. Raises BundleError when that cannot be trusted."""
         return dict(read_facts(self.path(version)))
 
-    def roll_back(self, version: str | None = None) -> str:
-        """Publish an earlier version again, by default the one before the current one; returns which.
+    def roll_back(self, version: str | None = None, rest: Callable[[], None] = no_rest) -> Loaded:
+        """Publish an earlier version again, by default the one before the current one; returns it as `load` does.
 
+        `rest` as for `load`.
         Raises NoModelError when there is none, BundleError when it cannot be trusted; the current one serves on then.
         """
         if version is None:
@@ -84,9 +90,9 @@ class ModelRegistry:
         elif version not in self.versions():
             raise NoModelError(f"there is no model {version} in {self.directory}")
         with self._changing():
-            self.load(version)
+            loaded = self.load(version, rest)
             self._point_to(version)
-        return version
+        return loaded
 
     def prune(self, keep: int) -> list[str]:
         """Delete the oldest versions but for `keep` ≥ 2 and the current one; returns which."""
@@ -130,15 +136,16 @@ class ModelRegistry:
             raise NoModelError(f"there is no model before {current} in {self.directory}")
         return earlier[-1]
 
-    def load(self, version: str | None = None) -> tuple[Model, dict[str, Any]]:
+    def load(self, version: str | None = None, rest: Callable[[], None] = no_rest) -> Loaded:
         """A verified model, the current one by default, with the facts of its manifest.
 
+        `rest` is called again and again meanwhile, for whoever loads beside other work.
         Raises NoModelError when there is none, BundleError when what is there cannot be trusted.
         """
         version = version or self.current()
         if version is None:
             raise NoModelError(f"no model was published in {self.directory}; train one with: craic train")
-        bundle = open_bundle(self.path(version), COPY_ON_WRITE)
+        bundle = open_bundle(self.path(version), COPY_ON_WRITE, rest)
         model = model_from(bundle)
         if model.version != version:
             raise BundleError(self.path(version), f"holds model {model.version}")

@@ -15,7 +15,8 @@ from service.live.state import LiveState
 from service.live.trial import TrialFailedError, try_out
 from service.memory import give_memory_back
 from service.metrics import Metrics
-from service.models import ModelRegistry, NoModelError
+from service.models import Loaded, ModelRegistry, NoModelError
+from service.pacing import Pace, no_rest
 from service.serving import Serving
 from service.storage.database import Database
 from service.storage.errors import StorageError, StorageUnavailable
@@ -64,6 +65,7 @@ class Keeper:
         self._next: Follower | None = None  #: of a model that is being taken over
         self._refused: tuple[str, Exception] | None = None  #: a version that was tried and not taken, and why
         self._current_at: float | None = None  #: time.monotonic() when the database last told everything
+        self._verified: Loaded | None = None  #: that was just published again
         self._problems: dict[str, str] = {}
         self._model_news = asyncio.Event()
 
@@ -101,9 +103,12 @@ class Keeper:
             follower.forget(user_id, until)
         await self._last_known.erase_user(user_id)
 
-    def look_now(self) -> None:
-        """Look for another model without waiting for the next time, because one was just published."""
-        self._refused = None
+    def look_now(self, verified: Loaded | None = None) -> None:
+        """Look for another model without waiting for the next time, because one was just published.
+
+        One that was `verified` for that is not read again.
+        """
+        self._refused, self._verified = None, verified
         self._model_news.set()
 
     def readiness(self) -> ReadyAnswer:
@@ -179,8 +184,8 @@ class Keeper:
 
     async def _prepare(self, version: str | None) -> Follower:
         """A model, verified, live, with its events and tried out."""
-        model, facts = await asyncio.to_thread(self._registry.load, version)
-        state = await asyncio.to_thread(LiveState, model)
+        model, facts = await self._load(version)
+        state = await asyncio.to_thread(LiveState, model, self._rests())
         follower = Follower(
             state, facts, self._database, self._queue, self._last_known, self._clock, self._removals_seconds
         )
@@ -190,8 +195,18 @@ class Keeper:
         else:
             await follower.catch_up()
             self._current_at = time.monotonic()
-        await asyncio.to_thread(try_out, state, self._clock())
+        await asyncio.to_thread(try_out, state, self._clock(), self._rests())
         return follower
+
+    async def _load(self, version: str | None) -> Loaded:
+        verified, self._verified = self._verified, None
+        if verified is not None and verified[0].version == version:
+            return verified
+        return await asyncio.to_thread(self._registry.load, version, self._rests())
+
+    def _rests(self) -> Callable[[], None]:
+        """What a thread calls after each piece of work: beside those who ask it rests, at a start it need not."""
+        return no_rest if self._follower is None else Pace().rest
 
     async def _has_catalogue(self, follower: Follower) -> bool:
         """Whether there are events to serve from without the database, which are taken over then."""

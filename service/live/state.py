@@ -3,7 +3,7 @@
 All of it belongs to the thread of the event loop: requests read it and changes are applied between requests.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ from service.live.history import Deed, PairHistory, untouched_since
 from service.live.labels import Labels
 from service.live.stated import StatedTastes
 from service.live.statements import Stated, as_taste
+from service.pacing import no_rest
 from service.storage.queries.events import EventRow
 
 _NO_EVENTS = np.empty(0, np.int32)
@@ -33,20 +34,23 @@ STRANGER = Profile(_NO_EVENTS, _NO_WEIGHTS, _NO_EVENTS, -1)
 
 
 class LiveState:
-    """One model, live. Replaced as a whole when a new model is published."""
+    """One model, live. Replaced as a whole when a new model is published. `rest` is called between its parts."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, rest: Callable[[], None] = no_rest) -> None:
         self.model = model
         self.live = LiveSite(
             model.preferences.liked, model.neighbourhood, len(model.events), model.settings.collaborative
         )
+        rest()
         self.recommender = Recommender(
             self.live, model.popularity, model.factors, model.settings.als, blend=model.blend
         )
         self._dismissed = Lookup(model.preferences.dismissed)
         self._new_users: dict[str, int] = {}
         self._new_events: dict[str, int] = {}
+        rest()
         self._event_ids = list(model.events)
+        rest()
         self._has_unrated = (
             False  #: whether an event that the model never saw was listed and is not rated yet
         )

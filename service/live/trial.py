@@ -1,8 +1,11 @@
 """Trying a model out before it serves anyone."""
 
+from collections.abc import Callable
+
 import orjson
 
 from service.live.state import LiveState
+from service.pacing import no_rest
 from service.recommending.arms import ARMS
 from service.recommending.asking import Question, answer_question
 from service.recommending.encoding import Encoder
@@ -12,9 +15,10 @@ class TrialFailedError(Exception):
     """A model that was verified does not answer as it should."""
 
 
-def try_out(state: LiveState, now: float) -> None:
+def try_out(state: LiveState, now: float, rest: Callable[[], None] = no_rest) -> None:
     """Let every arm answer for somebody and for a stranger; also loads or compiles the kernels.
 
+    Kernels keep the interpreter while they compute. `rest` is called after each answer.
     Raises TrialFailedError when an answer is no JSON or its scores do not descend within 0…1.
     """
     somebody = state.model.users.id_at(0) if len(state.model.users) else None
@@ -23,6 +27,7 @@ def try_out(state: LiveState, now: float) -> None:
         for user_id in (somebody, None):
             reply = answer_question(state, encoder, Question(user_id, None, 20, variant), "trial", now, 0.0)
             _check(variant, reply.body)
+            rest()
 
 
 def _check(variant: str, body: bytes) -> None:

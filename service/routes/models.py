@@ -22,7 +22,8 @@ from service.identity import Credentials, require_admin
 from service.live.event import iso
 from service.live.keeper import Keeper
 from service.model_record import record_model
-from service.models import ModelRegistry, NoModelError
+from service.models import Loaded, ModelRegistry, NoModelError
+from service.pacing import Pace
 from service.refusals import Refusal, read_refusals
 from service.retraining import Retraining
 from service.routes.bodies import read_body
@@ -66,8 +67,9 @@ class ModelRoutes:
         require_admin(request.headers, request.remote, self._credentials)
         body = decode(RollbackRequest, await read_body(request) or b"{}")
         before = await asyncio.to_thread(self._registry.current)
-        version = await asyncio.to_thread(self._publish, body.model_version)
-        self._keeper.look_now()
+        loaded = await asyncio.to_thread(self._publish, body.model_version)
+        version = loaded[0].version
+        self._keeper.look_now(loaded)
         await self._record(version)
         logger.info("model %s was published again instead of %s", version, before)
         return json_answer(ModelRolledBackAnswer("success", version, before))
@@ -120,9 +122,9 @@ class ModelRoutes:
             facts.get("gate"),
         )
 
-    def _publish(self, version: str | None) -> str:
+    def _publish(self, version: str | None) -> Loaded:
         try:
-            return self._registry.roll_back(version)
+            return self._registry.roll_back(version, Pace().rest)
         except NoModelError as error:
             raise NotFoundError(str(error)) from None
         except BundleError as error:

@@ -61,6 +61,12 @@ def test_arrays_and_facts_come_back_as_they_were(directory: Path) -> None:
         assert opened.arrays[name].shape == array.shape
 
 
+def test_whoever_opens_a_bundle_may_rest_while_each_file_is_read(directory: Path) -> None:
+    rests: list[None] = []
+    bundle = open_bundle(directory, rest=lambda: rests.append(None))
+    assert len(rests) >= 2 * len(bundle.arrays)
+
+
 def test_arrays_are_mapped_and_cannot_be_written(directory: Path) -> None:
     scores = open_bundle(directory).arrays["scores"]
     assert type(scores) is np.ndarray

@@ -164,7 +164,7 @@ def test_parts_that_do_not_fit_together_are_refused_by_name(registry):
 def test_going_back_publishes_the_version_before_the_current_one(registry):
     registry.publish(NEW)
 
-    assert registry.roll_back() == OLD
+    assert registry.roll_back()[0].version == OLD
     assert registry.current() == OLD
     with pytest.raises(NoModelError, match=f"there is no model before {OLD} in"):
         registry.roll_back()
@@ -173,7 +173,7 @@ def test_going_back_publishes_the_version_before_the_current_one(registry):
 def test_going_back_to_a_named_version_may_also_go_forward(registry):
     registry.publish(OLD)
 
-    assert registry.roll_back(NEW) == NEW
+    assert registry.roll_back(NEW)[0].version == NEW
     with pytest.raises(NoModelError, match="there is no model elsewhere in"):
         registry.roll_back("elsewhere")
     assert registry.current() == NEW
