@@ -14,6 +14,7 @@ from service.database import open_configured_database
 from service.models import ModelRegistry
 from service.settings import Settings, SettingsError
 from service.storage.errors import StorageError
+from service.training_turn import TrainingBusyError, training_turn
 from training.choosing import Choice, NothingToChooseByError, choose_settings
 from training.chosen import forget_chosen, read_chosen, store_chosen
 from training.need import why_not_needed
@@ -21,7 +22,6 @@ from training.pipeline import HEADLINE_ARM, TrainingRefusedError, TrainingReport
 from training.ranking import ARMS
 from training.snapshot import Snapshot, take_snapshot
 from training.telling import choice_told, measures_as_dict, report_as_dict, table, told
-from training.turn import TrainingBusyError, training_turn
 from training.validation import Validation, validate
 
 T = TypeVar("T")

@@ -32,6 +32,7 @@ from service.serving import Serving
 from service.storage.database import Database
 from service.storage.errors import StorageError
 from service.storage.queries.models import UnknownModelError
+from service.training_turn import training_process
 from service.wire import RollbackRequest, decode, decode_retrain
 
 logger = logging.getLogger(__name__)
@@ -78,8 +79,11 @@ class ModelRoutes:
         """Train, and answer when that is done; with `Prefer: respond-async` at once, with a job to ask for."""
         require_admin(request.headers, request.remote, self._credentials)
         body = decode_retrain(await read_body(request))
+        process = await asyncio.to_thread(training_process, self._registry.directory)
         if (other := self._retraining.under_way) is not None:
             raise ConflictError(f"Another training is under way, job {other.job_id}")
+        if process is not None:
+            raise ConflictError(f"Another training is under way, process {process}")
         job = self._retraining.start(force=body.force)
         if "respond-async" in request.headers.get("Prefer", "").lower():
             place = {"Location": f"/v1/model/jobs/{job.job_id}"}

@@ -12,8 +12,8 @@ from core.bundle import MANIFEST
 from service.database import open_configured_database
 from service.models import ModelRegistry
 from service.storage.queries.models import list_models
+from service.training_turn import training_turn
 from tests.apps import Client, Clock, an_application, copy_home, make_home, retrain, settings_of
-from training.turn import training_turn
 
 WITHIN_SECONDS = 20.0
 
@@ -203,12 +203,13 @@ async def test_a_training_in_the_background_is_a_job_and_a_second_one_is_refused
 
 
 @pytest.mark.usefixtures("trains_here")
-async def test_a_training_that_cron_has_under_way_is_named(client, registry):
+@pytest.mark.parametrize("headers", [{}, {"Prefer": "respond-async"}])
+async def test_a_training_that_cron_has_under_way_is_named(client, registry, headers):
     with training_turn(registry.directory):
-        answer = await client.post("/v1/model/retrain", json={"force": True})
+        answer = await client.post("/v1/model/retrain", json={"force": True}, headers=headers)
 
-    assert answer.status == 409
-    assert f"another training is under way, process {os.getpid()}" in (await answer.json())["detail"]
+    assert (answer.status, "Location" in answer.headers) == (409, False)
+    assert f"Another training is under way, process {os.getpid()}" in (await answer.json())["detail"]
 
 
 @pytest.mark.usefixtures("trains_here")
