@@ -16,6 +16,7 @@ from core.hybrid import Blend, check_blend, default_blend
 from core.interactions import Preferences, PreferenceSettings
 from core.popularity import PopularitySettings
 from core.sparse import Pairs, Rows, check_pairs, check_rows
+from core.tastes import ContentSettings
 from core.vocabulary import Vocabulary
 
 #: What the live site changes in place, in its own pages: the weights. With them go all other arrays that kernels take:
@@ -35,6 +36,7 @@ class ModelSettings:
     popularity: PopularitySettings = field(default_factory=PopularitySettings)
     collaborative: CollaborativeSettings = field(default_factory=CollaborativeSettings)
     als: AlsSettings = field(default_factory=AlsSettings)
+    content: ContentSettings = field(default_factory=ContentSettings)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for a manifest."""
@@ -50,6 +52,8 @@ class ModelSettings:
             popularity=PopularitySettings(**values["popularity"]),
             collaborative=CollaborativeSettings(**values["collaborative"]),
             als=AlsSettings(**values["als"]),
+            # Models that were trained before these could be chosen have none.
+            content=ContentSettings(**values.get("content", {})),
         )
 
 

@@ -26,6 +26,7 @@ class Part(IntEnum):
     DAY_MATCH = 14  #: weekday and time of day
     BUDGET_MATCH = 15
     RECENCY = 16  #: how soon the event is
+    DISTANCE_MATCH = 17  #: from where a person goes out
 
 
 #: How many kinds of parts there are.

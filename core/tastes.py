@@ -26,6 +26,8 @@ class Kind(IntEnum):
     WEEKDAY = 6
     HOUR = 7  #: a band of hours
     PRICE = 8  #: a band of prices
+    NEAR = 9  #: a small cell of the map
+    AREA = 10  #: a large one
 
 
 #: How many kinds of features there are, and the first of those of which an event has at most one and nearly all have
@@ -38,6 +40,7 @@ PARTS_OF_KINDS = np.array(
     [
         *(Part.GENRE_MATCH, Part.TAG_MATCH, Part.ARTIST_MATCH, Part.VENUE_MATCH, Part.SERIES_MATCH),
         *(Part.CITY_MATCH, Part.DAY_MATCH, Part.DAY_MATCH, Part.BUDGET_MATCH),
+        *(Part.DISTANCE_MATCH, Part.DISTANCE_MATCH),
     ],
     np.uint8,
 )
@@ -73,6 +76,8 @@ class ContentSettings:
     weekday: float = 0.1
     hour: float = 0.1
     price: float = 0.1
+    near: float = 0.15
+    area: float = 0.15
     pivot: float = 1.0
     statement: float = 3.0
 

@@ -45,7 +45,8 @@ def _recommender(model: Model) -> Recommender:
     live = LiveSite(
         model.preferences.liked, model.neighbourhood, len(model.events), model.settings.collaborative
     )
-    return Recommender(live, model.popularity, model.factors, model.settings.als, blend=model.blend)
+    settings = model.settings
+    return Recommender(live, model.popularity, model.factors, settings.als, settings.content, model.blend)
 
 
 def _with_room(open_events: NDArray[np.uint8], room: int) -> NDArray[np.uint8]:

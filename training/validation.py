@@ -61,7 +61,7 @@ class _Jury:
     people: NDArray[np.int32]
     relevant: Pairs  #: rows the people
     open_events: NDArray[np.uint8]
-    known: Known
+    stated_until: float  #: unix seconds
 
 
 def validate(
@@ -100,9 +100,9 @@ def split_of(snapshot: Snapshot, settings: ModelSettings, seed: int) -> Split:
     )
 
 
-def known_by(snapshot: Snapshot, until: float) -> Known:
+def known_by(snapshot: Snapshot, until: float, settings: ContentSettings) -> Known:
     """What is known of events and people beside what these did, stated by the second `until`."""
-    settings, (numbers, rows) = ContentSettings(), snapshot.features
+    numbers, rows = snapshot.features
     kinds = np.array([kind_of_key(key) for key in numbers], np.uint8)
     content = index_content(rows, kinds, np.ones(rows.n_rows, np.uint8), settings)
 
@@ -135,15 +135,16 @@ def _jury(snapshot: Snapshot, parts: Split, seed: int) -> _Jury:
     relevant = _only_open(rows_of(parts.held_out, everyone), open_events)
     people = _sample(np.flatnonzero(np.diff(relevant.indptr)).astype(np.int32), seed)
     # What was stated after the cut may come from what was liked then.
-    known = known_by(snapshot, parts.cutoff if parts.method == "time" else np.inf)
-    return _Jury(people, rows_of(relevant, people), open_events, known)
+    stated_until = parts.cutoff if parts.method == "time" else np.inf
+    return _Jury(people, rows_of(relevant, people), open_events, stated_until)
 
 
 def _judge(
     snapshot: Snapshot, parts: Split, settings: ModelSettings, jury: _Jury, k: int
 ) -> Mapping[str, Judged]:
     model = _fit(snapshot, parts, settings)
-    return judge(model, jury.people, jury.relevant, jury.open_events, k, jury.known)
+    known = known_by(snapshot, jury.stated_until, settings.content)
+    return judge(model, jury.people, jury.relevant, jury.open_events, k, known)
 
 
 def _fit(snapshot: Snapshot, parts: Split, settings: ModelSettings) -> Model:

@@ -19,10 +19,16 @@ PRICE_BANDS = (
     (math.inf, "above 60"),
 )
 #: The kinds whose names make no sense in the sentences of `service.recommending.pieces`.
-UNTOLD = frozenset({Kind.HOUR})
+UNTOLD = frozenset({Kind.HOUR, Kind.NEAR, Kind.AREA})
+#: The cells of the map: what can be walked, and what is a ride.
+CELLS_KM = ((int(Kind.NEAR), 3.0), (int(Kind.AREA), 12.0))
+#: Of a sphere with the mean radius of the earth (IUGG).
+_KM_OF_A_DEGREE = math.pi / 180.0 * 6371.0088
+#: Rows and columns of different sizes are set off from one another, so that no place lies at the edge of all.
+_OFFSET = 0.03
 _SERIES_AT = " @ "
 # Plain numbers: to hash and to format a member of an enumeration takes several times as long.
-_GENRE, _TAG, _ARTIST, _VENUE, _SERIES, _CITY, _WEEKDAY, _HOUR, _PRICE = map(int, Kind)
+_GENRE, _TAG, _ARTIST, _VENUE, _SERIES, _CITY, _WEEKDAY, _HOUR, _PRICE, _NEAR, _AREA = map(int, Kind)
 
 #: The number of a kind, and a name.
 Feature = tuple[int, str]
@@ -46,7 +52,21 @@ def features_of(event: EventRow) -> list[Feature]:
     price = shown_price(event)
     if price is not None:
         features.append((_PRICE, next(name for most, name in PRICE_BANDS if price <= most)))
+    if event.latitude is not None and event.longitude is not None:
+        features += ((kind, cell_at(event.latitude, event.longitude, km)) for kind, km in CELLS_KM)
     return features
+
+
+def cell_at(latitude: float, longitude: float, km: float) -> str:
+    """The cell of the map that a place, in degrees, is in: as high and, to a few per cent, as wide as `km`.
+
+    Two places share their cells by kind (`CELLS_KM`) the more the closer they are: both, the larger one, none.
+    """
+    height = km / _KM_OF_A_DEGREE
+    row = math.floor((latitude + 90.0) / height + _OFFSET * km)
+    middle = math.radians((row + 0.5 - _OFFSET * km) * height - 90.0)
+    columns = max(1, round(360.0 * max(0.0, math.cos(middle)) / height))
+    return f"{row}x{math.floor((longitude + 180.0) / 360.0 * columns + _OFFSET * km) % columns}"
 
 
 def feature_key(kind: int, name: str) -> str:

@@ -16,7 +16,7 @@ from core.live_site import LiveSite
 from core.model import Model
 from core.recommender import Recommender
 from core.sparse import Lookup, row_columns
-from core.tastes import ContentSettings, Taste
+from core.tastes import Taste
 from service.live.catalogue import NOWHERE, Catalogue
 from service.live.content import ContentIndex
 from service.live.description import Described, describe
@@ -43,7 +43,8 @@ class LiveState:
         )
         rest()
         self.recommender = Recommender(
-            self.live, model.popularity, model.factors, model.settings.als, blend=model.blend
+            *(self.live, model.popularity, model.factors),
+            *(model.settings.als, model.settings.content, model.blend),
         )
         self._dismissed = Lookup(model.preferences.dismissed)
         self._new_users: dict[str, int] = {}
@@ -60,7 +61,7 @@ class LiveState:
         self.event_changes = 0  #: how often anything has changed that `take_over_events` takes over
         self.catalogue = Catalogue(self.live.event_room)
         self.stated = StatedTastes()
-        self._content_settings = ContentSettings()
+        self._content_settings = model.settings.content
         self._content = ContentIndex(self._content_settings)
 
     @property

@@ -1,5 +1,6 @@
 from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 
 from core.tastes import Kind
@@ -99,6 +100,43 @@ def test_an_event_has_the_features_that_its_row_tells():
     ]
     assert feature_label(Kind.SERIES, "Trad @ Whelan's") == "Trad"
     assert feature_label(Kind.HOUR, "evening") == ""
+
+
+def cells(latitude: float, longitude: float) -> list[tuple[int, str]]:
+    told = features_of(an_event("a", latitude=latitude, longitude=longitude))
+    return [feature for feature in told if feature[0] in (Kind.NEAR, Kind.AREA)]
+
+
+def shared(distance_km: float, latitude: float = 53.35) -> float:
+    """How many cells places in all directions share, of two, with those so far away, at the mean."""
+    rng = np.random.default_rng(0)
+    found = []
+    for turn in rng.uniform(0.0, 2.0 * np.pi, 300):
+        north, east = latitude + rng.uniform(-1.0, 1.0), rng.uniform(-180.0, 180.0)
+        there = north + distance_km * np.cos(turn) / 111.2
+        beside = distance_km * np.sin(turn) / (111.2 * np.cos(np.radians(north)))
+        found.append(len({*cells(north, east)} & {*cells(there, (east + beside + 180.0) % 360.0 - 180.0)}))
+    return float(np.mean(found))
+
+
+@pytest.mark.parametrize("latitude", [0.0, 53.35, -34.9])
+def test_the_closer_two_places_are_the_more_cells_they_share(latitude):
+    by_distance = [shared(km, latitude) for km in (0.0, 0.3, 1.0, 3.0, 8.0, 25.0)]
+
+    assert by_distance == sorted(by_distance, reverse=True)
+    assert by_distance[0] == 2.0 and by_distance[1] > 1.7 and by_distance[-1] == 0.0
+
+
+@pytest.mark.parametrize("place", [(90.0, 0.0), (-90.0, 180.0), (0.0, -180.0), (89.99, 12.0)])
+def test_every_place_of_the_earth_has_a_cell_of_each_size(place):
+    told = cells(*place)
+    assert [kind for kind, _ in told] == [Kind.NEAR, Kind.AREA]
+    assert all(feature_label(*feature) == "" for feature in told)
+    assert len({feature_key(*feature) for feature in told}) == 2
+
+
+def test_without_coordinates_there_is_no_place():
+    assert not [f for f in features_of(an_event("a", latitude=53.3)) if f[0] in (Kind.NEAR, Kind.AREA)]
 
 
 def test_spellings_of_one_name_are_one_feature_and_names_of_two_kinds_are_two():

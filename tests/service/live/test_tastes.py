@@ -47,6 +47,25 @@ def label_of(state: LiveState, ranking: Ranking, part: Part) -> str:
     return state.labels.blob[start:stop].tobytes().decode()
 
 
+def test_of_events_that_are_alike_the_closer_one_to_where_a_person_goes_out_comes_first():
+    places = {"went to": (53.3441, -6.2675), "far": (51.8985, -8.4756), "close": (53.3446, -6.2669)}
+    events = [an_event(name, latitude=north, longitude=east) for name, (north, east) in places.items()]
+    events += [an_event("nowhere"), an_event("across town", latitude=53.3700, longitude=-6.3300)]
+    state = live_state(a_model({"ann": ["went to"]}), events)
+
+    ranking = ask(state, "ann")
+
+    shown = [state.event_ids[event] for event in ranking.events]
+    assert shown.index("close") < shown.index("across town")
+    scores, parts = dict(zip(shown, ranking.answer.scores, strict=False)), ranking.answer.parts
+    assert scores["far"] == scores["nowhere"]  # by what they share besides: a weekday and an hour
+    for rank in range(ranking.n_personal):
+        assert parts[rank].sum() == pytest.approx(ranking.answer.scores[rank], abs=1e-6)
+    assert (
+        parts[shown.index("close"), Part.DISTANCE_MATCH] > parts[shown.index("far"), Part.DISTANCE_MATCH] == 0
+    )
+
+
 @pytest.mark.parametrize(
     ("field", "names", "found", "part"),
     [

@@ -84,6 +84,7 @@ SENTENCES = {
     Part.CITY_MATCH: ("More in {}", "In a city you go out in"),
     Part.DAY_MATCH: ("Because you go out on {}", "At a time you like to go out"),
     Part.BUDGET_MATCH: ("Within your budget: {}", "Within your budget"),
+    Part.DISTANCE_MATCH: ("{}", "Close to where you go out"),
     Part.RECENCY: ("On soon: {}", "On soon"),
 }
 
