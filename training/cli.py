@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -15,7 +15,8 @@ from service.models import ModelRegistry
 from service.settings import Settings, SettingsError
 from service.storage.errors import StorageError
 from service.training_turn import TrainingBusyError, training_turn
-from training.choosing import Choice, NothingToChooseByError, choose_settings
+from training.arms_tuning import BY_DEFAULT, TUNABLE
+from training.choosing import MINUTES, Choice, NothingToChooseByError, choose_settings
 from training.chosen import forget_chosen, read_chosen, store_chosen
 from training.need import why_not_needed
 from training.pipeline import HEADLINE_ARM, TrainingRefusedError, TrainingReport, train, utc_now
@@ -76,16 +77,42 @@ def train_command(seed: int, as_json: bool, only_if_new: bool, force: bool) -> N
 
 
 @main.command("tune")
+@click.option(
+    "--arm",
+    "arms",
+    multiple=True,
+    type=click.Choice(list(TUNABLE)),
+    help="Choose for this arm only; may be given several times.  [default: all but hybrid]",
+)
+@click.option(
+    "--minutes",
+    default=MINUTES,
+    show_default=True,
+    type=click.FloatRange(min=0, min_open=True),
+    help="Try no more when so many have passed.",
+)
 @click.option("--seed", default=0, show_default=True, type=_SEED, help="Of what is held out.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was chosen as JSON.")
 @click.option("--reset", is_flag=True, help="Go back to the settings that come with the program, at once.")
-def tune_command(seed: int, as_json: bool, reset: bool) -> None:
+def tune_command(arms: tuple[str, ...], minutes: float, seed: int, as_json: bool, reset: bool) -> None:
     """Choose the settings of the arms for this site; `craic train` uses them from then on.
 
-    One setting after the other takes the value that ranks held-out likes best. The last fifth of the
-    interactions is not looked at while choosing: it judges what was chosen against the settings before. What
-    is worse for the default arm beyond the interval is not taken. The settings are kept in MODEL_DIR with the
-    cut-off of the data, the people, the measure, the seed and the number of trials.
+    \b
+    control                  how fast popularity fades, how long a new event is given credit
+    collaborative_filtering  how many neighbours, what activity, rarity and popularity count
+    als                      factors, regularization, confidence, what activity and rarity count
+    content_based            what genre, artist, venue, distance, … count, and statements
+    hybrid                   the neighbourhood that is best within the blend, instead of the one that is
+                             best by itself: for sites where most people get hybrid
+
+    One setting after the other takes the value with which the arm by itself ranks held-out likes best. The
+    last fifth of the interactions is not looked at while choosing: it judges what was chosen against the
+    settings before. What is worse beyond the interval, for an arm that was chosen for or for the default arm,
+    is not taken. The settings are kept in MODEL_DIR with what they were chosen on: the people, the measure,
+    the seed, the number of trials. A trial takes as long as fitting that arm, so als takes most of the time;
+    each arm has an equal share of the minutes. Memory is that of a training.
+
+    To begin with: craic tune --arm als --arm content_based --minutes 10
 
     Exit codes: 0 chosen, 1 failed, 3 too little data or nothing better, 4 a training is under way.
     """
@@ -94,7 +121,7 @@ def tune_command(seed: int, as_json: bool, reset: bool) -> None:
         had = _run(_reset(settings), "Nothing was changed")
         click.echo("The settings are the program's own" + (" again." if had else "."))
         return
-    choice = _run(_tune(settings, seed), "Nothing was chosen")
+    choice = _run(_tune(settings, arms or BY_DEFAULT, minutes, seed), "Nothing was chosen")
     if as_json:
         chosen = {"settings": choice.chosen.settings.as_dict(), "chosen_on": choice.chosen.chosen_on}
         click.echo(json.dumps(chosen))
@@ -153,14 +180,18 @@ async def _train(settings: Settings, seed: int, only_if_new: bool, force: bool) 
             await database.close()
 
 
-async def _tune(settings: Settings, seed: int) -> Choice:
+async def _tune(settings: Settings, arms: Sequence[str], minutes: float, seed: int) -> Choice:
     """Choose settings and store them."""
     models = settings.models_directory
     with training_turn(models):
-        before = read_chosen(models).settings
-        choice = choose_settings(await _snapshot(settings), before, seed, _tell_step)
-        if choice.is_worse(_headline(settings)):
-            raise TrainingRefusedError("what seemed best while choosing is worse on what was held back")
+        before = read_chosen(models)
+        choice = choose_settings(
+            await _snapshot(settings), before, seed, _tell_step, arms=arms, minutes=minutes
+        )
+        if worse := [arm for arm in {*arms, _headline(settings)} if choice.is_worse(arm)]:
+            raise TrainingRefusedError(
+                f"what seemed best while choosing is worse for {' and '.join(sorted(worse))} on what was held back"
+            )
         store_chosen(models, choice.chosen)
     return choice
 

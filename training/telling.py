@@ -5,6 +5,8 @@ from typing import Any
 
 from core.bootstrap import Interval
 from core.evaluation import Metrics
+from core.model import ModelSettings
+from training.arms_tuning import TUNABLE
 from training.choosing import Choice
 from training.pipeline import TrainingReport
 from training.validation import LiveMeasures, Validation
@@ -72,11 +74,18 @@ def choice_told(choice: Choice) -> str:
     chosen_on = choice.chosen.chosen_on or {}
     return "\n".join(
         [
-            f"{chosen_on['trials']} settings tried on {chosen_on['people']:,} people:"
-            f" {chosen_on['metric']} {chosen_on['value']:.4f}.",
+            *(_arm_told(arm, chosen_on[arm], choice.chosen.settings) for arm in choice.arms),
             table(choice.validation),
             *_beside_live(choice.validation.live, "the settings before"),
         ]
+    )
+
+
+def _arm_told(arm: str, on: Mapping[str, Any], settings: ModelSettings) -> str:
+    rest = "" if on["finished"] else "; the time was up before nothing could be bettered any more"
+    return (
+        f"{arm}: {on['trials']} settings tried on {on['people']:,} people: {on['metric']} {on['value']:.4f},"
+        f" {on['value_before']:.4f} before{rest}: {getattr(settings, TUNABLE[arm].group)}."
     )
 
 

@@ -7,7 +7,7 @@ the value that ranks those best, until a round changes nothing. The test split o
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ from core.splits import holdout_per_user
 from core.tastes import NO_TASTE
 from training.als import fit_factors
 from training.ranking import rank_each
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 HELD_OUT = 0.2
 MOST_USERS = 6_000
@@ -44,6 +47,8 @@ BLENDED_GRID: Mapping[str, tuple[Any, ...]] = {
     "neighbours": (200, 300, 400),
 }
 
+
+_Settings = TypeVar("_Settings", bound="DataclassInstance")
 
 #: From settings, likes, how many events there are, some people and n to rankings int32[people, n].
 _Rank = Callable[[CollaborativeSettings, Rows, int, NDArray[np.int32], int], NDArray[np.int32]]
@@ -119,15 +124,32 @@ def _tune(
             progress(f"NDCG@20 {tried[settings]:.4f} with {settings}")
         return tried[settings]
 
+    best, _ = ascend(start, grid, quality)
+    return Tuned(best, quality(best), users.size, len(tried))
+
+
+def ascend(
+    start: _Settings,
+    grid: Mapping[str, tuple[Any, ...]],
+    quality: Callable[[_Settings], float],
+    is_over: Callable[[], bool] = lambda: False,
+) -> tuple[_Settings, bool]:
+    """Let one setting after the other take its best value, until a round changes nothing, MOST_ROUNDS at most.
+
+    The best of the settings tried, and whether it came to an end: `is_over` is asked before each trial.
+    """
     best = start
     for _ in range(MOST_ROUNDS):
         before = best
         for name, values in grid.items():
-            candidates = [best, *(replace(best, **{name: value}) for value in values)]
-            best = max(candidates, key=quality)
+            here = best
+            for value in values:
+                if is_over():
+                    return best, False
+                best = max((best, replace(here, **{name: value})), key=quality)
         if best == before:
-            break
-    return Tuned(best, quality(best), users.size, len(tried))
+            return best, True
+    return best, True
 
 
 def rank_with(

@@ -55,7 +55,7 @@ class Validation:
 
 
 @dataclass(frozen=True, slots=True)
-class _Jury:
+class Jury:
     """Who judges, by which events, among which candidates."""
 
     people: NDArray[np.int32]
@@ -73,7 +73,7 @@ def validate(
     settings of the model that serves.
     """
     parts = split_of(snapshot, settings, seed)
-    jury = _jury(snapshot, parts, seed)
+    jury = jury_of(snapshot, parts, seed)
     if not jury.people.size:
         return None
     judged = _judge(snapshot, parts, settings, jury, k)
@@ -116,7 +116,7 @@ def known_by(snapshot: Snapshot, until: float, settings: ContentSettings) -> Kno
 def _compare(
     snapshot: Snapshot,
     parts: Split,
-    jury: _Jury,
+    jury: Jury,
     settings: ModelSettings,
     live: ModelSettings,
     judged: Mapping[str, Judged],
@@ -128,7 +128,8 @@ def _compare(
     return LiveMeasures(same, metrics_of(others), intervals(others, seed), differences(judged, others, seed))
 
 
-def _jury(snapshot: Snapshot, parts: Split, seed: int) -> _Jury:
+def jury_of(snapshot: Snapshot, parts: Split, seed: int) -> Jury:
+    """Who judges a split, at most MOST_PEOPLE of those who can."""
     everyone = np.arange(len(snapshot.users), dtype=np.int32)
     started = snapshot.event_starts <= parts.cutoff if parts.method == "time" else np.False_
     open_events = np.where(started, 0, np.ones(len(snapshot.events))).astype(np.uint8)
@@ -136,11 +137,11 @@ def _jury(snapshot: Snapshot, parts: Split, seed: int) -> _Jury:
     people = _sample(np.flatnonzero(np.diff(relevant.indptr)).astype(np.int32), seed)
     # What was stated after the cut may come from what was liked then.
     stated_until = parts.cutoff if parts.method == "time" else np.inf
-    return _Jury(people, rows_of(relevant, people), open_events, stated_until)
+    return Jury(people, rows_of(relevant, people), open_events, stated_until)
 
 
 def _judge(
-    snapshot: Snapshot, parts: Split, settings: ModelSettings, jury: _Jury, k: int
+    snapshot: Snapshot, parts: Split, settings: ModelSettings, jury: Jury, k: int
 ) -> Mapping[str, Judged]:
     model = _fit(snapshot, parts, settings)
     known = known_by(snapshot, jury.stated_until, settings.content)

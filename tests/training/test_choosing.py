@@ -7,66 +7,105 @@ from core.bootstrap import Interval
 from core.collaborative import CollaborativeSettings
 from core.evaluation import Metrics
 from core.model import ModelSettings
-from core.splits import holdout_per_user
+from core.popularity import PopularitySettings
+from core.splits import Split
 from service.settings import SettingsError
 from tests.training.planted import planted_snapshot
 from training import choosing
+from training.arms_tuning import TunedArm
 from training.choosing import NothingToChooseByError, choose_settings
 from training.chosen import ChosenSettings, forget_chosen, read_chosen, store_chosen
 from training.measuring import Difference
-from training.tuning import Tuned
+from training.snapshot import Snapshot
 
 BAD = ModelSettings(collaborative=CollaborativeSettings(neighbours=1, activity=0.0, popularity_discount=1.0))
 BETTER = CollaborativeSettings(neighbours=100)
 
 
 @pytest.fixture
-def tuned_on(monkeypatch) -> list[np.ndarray]:
-    """What the choosing was given of each person's likes; it says that BETTER is best."""
+def tuned_on(monkeypatch) -> list[tuple[str, Snapshot, Split]]:
+    """What the choosing was given, by arm; it says that BETTER is best for the neighbourhood."""
     given = []
 
-    def tune(liked, n_events, start, seed, progress):
-        given.append(liked)
-        _, held_out = holdout_per_user(liked, 0.2, seed)
-        return Tuned(BETTER, 0.5, int(np.count_nonzero(np.diff(held_out.indptr))), 7)
+    def tune(arm, snapshot, parts, start, seed, is_over, progress):
+        given.append((arm, snapshot, parts))
+        settings = replace(start, collaborative=BETTER) if arm == "collaborative_filtering" else start
+        return TunedArm(settings, 0.5, 0.4, int(np.count_nonzero(np.diff(parts.held_out.indptr))), 7, True)
 
-    monkeypatch.setattr(choosing, "tune_neighbourhood", tune)
+    monkeypatch.setattr(choosing, "tune_arm", tune)
     return given
 
 
 def test_what_judges_the_choice_was_not_looked_at_while_choosing(tuned_on):
     snapshot = planted_snapshot()
 
-    choice = choose_settings(snapshot, BAD, seed=0)
+    choice = choose_settings(snapshot, ChosenSettings(BAD), seed=0)
 
-    [liked] = tuned_on
-    until = choice.chosen.chosen_on["interactions_until"]
-    assert until == choice.validation.cutoff < snapshot.log.times.max()
-    assert liked.indices.size == np.sum((snapshot.log.times <= until) & (snapshot.log.actions == 0))
+    assert [arm for arm, _, _ in tuned_on] == ["control", "collaborative_filtering", "als", "content_based"]
+    for arm, past, parts in tuned_on:
+        on = choice.chosen.chosen_on[arm]
+        assert on["interactions_until"] == choice.validation.cutoff == past.cutoff < snapshot.log.times.max()
+        assert on["interactions"] == len(past.log) == np.sum(snapshot.log.times <= past.cutoff)
+        assert parts.train.times.max() <= on["fitted_until"] < past.log.times.max()
 
 
 def test_a_choice_says_what_it_was_made_on(tuned_on):
-    snapshot = planted_snapshot()
-
-    choice = choose_settings(snapshot, BAD, seed=3)
+    choice = choose_settings(planted_snapshot(), ChosenSettings(BAD), seed=3)
 
     assert choice.chosen.settings == ModelSettings(collaborative=BETTER)
-    assert {
-        name: choice.chosen.chosen_on[name] for name in ("data_cutoff", "seed", "metric", "value", "trials")
-    } == {
-        "data_cutoff": snapshot.cutoff,
+    on = choice.chosen.chosen_on["collaborative_filtering"]
+    told = {name: on[name] for name in ("seed", "metric", "value", "value_before", "trials", "finished")}
+    assert told == {
         "seed": 3,
         "metric": "NDCG@20 of held-out likes",
         "value": 0.5,
+        "value_before": 0.4,
         "trials": 7,
+        "finished": True,
     }
-    assert 20 <= choice.chosen.chosen_on["people"] <= 60
+    assert 20 <= on["people"] <= 60
+
+
+def test_what_was_chosen_for_other_arms_stays_unless_it_is_the_same_settings(tuned_on):
+    before = ChosenSettings(
+        replace(ModelSettings(), popularity=PopularitySettings(prior_days=3.0)),
+        {"control": {"seed": 1}, "hybrid": {"seed": 2}},
+    )
+
+    choice = choose_settings(planted_snapshot(), before, seed=0, arms=["collaborative_filtering"])
+
+    assert choice.chosen.chosen_on.keys() == {"control", "collaborative_filtering"}
+    assert choice.chosen.settings == replace(before.settings, collaborative=BETTER)
+
+
+def test_arms_share_the_minutes_that_are_left(monkeypatch):
+    now, over = [0.0], []
+
+    def tune(arm, snapshot, parts, start, seed, is_over, progress):
+        at = now[0]
+        while not is_over():
+            now[0] += 1.0
+        over.append(now[0] - at)
+        now[0] = at + 60.0 if arm == "control" else now[0]  # which was done sooner
+        return TunedArm(start, 0.5, 0.5, 60, 1, False)
+
+    monkeypatch.setattr(choosing, "tune_arm", tune)
+    choose_settings(
+        planted_snapshot(),
+        ChosenSettings(ModelSettings()),
+        seed=0,
+        arms=["control", "als", "content_based"],
+        minutes=9.0,
+        clock=lambda: now[0],
+    )
+
+    assert over == [180.0, 240.0, 240.0]
 
 
 def test_a_choice_is_compared_with_the_settings_before(tuned_on):
-    assert not choose_settings(planted_snapshot(), BAD, seed=0).is_worse("collaborative_filtering")
+    choice = choose_settings(planted_snapshot(), ChosenSettings(BAD), seed=0)
+    assert not choice.is_worse("collaborative_filtering")
 
-    choice = choose_settings(planted_snapshot(), ModelSettings(), seed=0)
     judged: dict[str, Metrics] = dict(choice.validation.arms)
     live = replace(
         choice.validation.live,
@@ -80,16 +119,18 @@ def test_of_too_few_people_nothing_is_chosen(tuned_on, monkeypatch):
     monkeypatch.setattr(choosing, "LEAST_JUDGES", 61)
 
     with pytest.raises(NothingToChooseByError, match="fewer than 61 people have likes to hold out"):
-        choose_settings(planted_snapshot(), ModelSettings(), seed=0)
+        choose_settings(planted_snapshot(), ChosenSettings(ModelSettings()), seed=0)
 
 
 def test_who_likes_one_event_only_is_nobody_to_choose_by():
     snapshot = planted_snapshot()
     first = np.unique(snapshot.log.users, return_index=True)[1]
 
-    with pytest.raises(NothingToChooseByError, match="nobody has two likes"):
+    with pytest.raises(NothingToChooseByError, match="fewer than 20 people have likes to hold out"):
         choose_settings(
-            replace(snapshot, log=snapshot.log.select(np.isin(np.arange(420), first))), BAD, seed=0
+            replace(snapshot, log=snapshot.log.select(np.isin(np.arange(420), first))),
+            ChosenSettings(BAD),
+            seed=0,
         )
 
 

@@ -201,13 +201,13 @@ def test_a_wrong_setting_is_named(home, monkeypatch):
 def test_what_was_chosen_is_told_and_used_until_it_is_reset(home):
     fill(home, people=140)  # so that more than twenty act in the last fifth of the time
 
-    done = run("tune", "--seed", "2")
+    done = run("tune", "--seed", "2", "--arm", "control", "--arm", "content_based")
 
     assert done.exit_code == 0, done.output
-    assert re.search(r"settings tried on 11\d people: NDCG@20 of held-out likes 0\.", done.stdout)
+    assert re.search(r"control: \d+ settings tried on \d+ people: NDCG@20 of held-out likes 0\.", done.stdout)
     assert "checking them on people and likes that were not looked at …" in done.stderr
     stored = json.loads((home / "models" / "settings.json").read_text())
-    assert stored["chosen_on"]["seed"] == 2
+    assert {arm: on["seed"] for arm, on in stored["chosen_on"].items()} == {"control": 2, "content_based": 2}
     assert run("train").exit_code == 0
     registry = ModelRegistry(home / "models")
     facts = registry.facts(registry.current())
