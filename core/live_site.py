@@ -19,9 +19,6 @@ from core.sparse import Lookup, Rows
 
 _FIRST_ROOM = 1024
 
-#: float32[256]: preferences by their weights in 1/255, as `read_row` makes them.
-PREFERENCES = np.arange(256).astype(np.float32) * np.float32(1.0 / 255.0)
-
 _Number = TypeVar("_Number", bound=np.generic)
 
 
@@ -31,7 +28,7 @@ class _Side:
     def __init__(self, base: Rows, n_rows: int) -> None:
         self.base = base
         # A memoryview yields plain numbers, sooner than an array does.
-        self.start_at, self.weight_at = base.indptr.data, base.weights.data
+        self.weight_at = base.weights.data
         self._base_places = Lookup(base)
         self.put_heads(np.full(n_rows, -1, np.int32))
         self.following = np.empty(_FIRST_ROOM, np.int32)
@@ -192,12 +189,6 @@ class LiveSite:
         Raises IndexError for a person who was not added.
         """
         self._check(user)
-        if self._liked.head_at[user] < 0 and user < self._liked.base.n_rows:
-            # Nothing was added and, as a rule, nothing taken back: the model's row as it is.
-            row = slice(self._liked.start_at[user], self._liked.start_at[user + 1])
-            weights = self._liked.base.weights[row]
-            if weights.all():
-                return self._liked.base.indices[row].copy(), PREFERENCES[weights]
         events, preferences = self._row
         size = self._read_row(self._site.liked, user, events, preferences)
         return events[:size].copy(), preferences[:size].copy()

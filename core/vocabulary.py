@@ -1,7 +1,6 @@
 """Ids of people or events and their indices, in plain arrays that processes can share."""
 
 import hashlib
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -16,6 +15,8 @@ _DTYPES: Mapping[str, type[np.generic]] = {
     "positions": np.int32,
 }
 
+_HASH_BITS = 64
+
 
 class Vocabulary:
     """An immutable map between n id strings and 0..n − 1.
@@ -24,9 +25,11 @@ class Vocabulary:
     uint64[n] ascend and `positions` int32[n] are the indices they belong to. A dict of a million strings
     would cost each process above 100 MB; these arrays are 20 bytes an id besides its text, and mapped from a
     file only once.
+
+    Where to look among the hashes is told by their first bits, in a table that has about one of them a place.
     """
 
-    __slots__ = ("_arrays", "_blob", "_hashes", "_offsets", "_positions")
+    __slots__ = ("_arrays", "_blob", "_hashes", "_offsets", "_positions", "_shift", "_starts")
 
     def __init__(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         self._arrays = {name: _read_only(arrays[name]) for name in _DTYPES}
@@ -35,6 +38,9 @@ class Vocabulary:
         self._offsets = self._arrays["offsets"].data
         self._hashes = self._arrays["hashes"].data
         self._positions = self._arrays["positions"].data
+        bits = max(1, len(self._hashes).bit_length() - 1)
+        self._shift = _HASH_BITS - bits
+        self._starts = _starts_of(self._arrays["hashes"], bits).data
 
     @classmethod
     def from_ids(cls, ids: Iterable[str]) -> "Vocabulary":
@@ -74,12 +80,12 @@ class Vocabulary:
         """The index of `id_`, −1 when it is unknown."""
         encoded = _encode(id_)
         wanted = _hash(encoded)
-        place = bisect_left(self._hashes, wanted)
-        while place < len(self._hashes) and self._hashes[place] == wanted:
-            index: int = self._positions[place]
-            if self._blob[self._offsets[index] : self._offsets[index + 1]] == encoded:
-                return index
-            place += 1
+        first_bits = wanted >> self._shift
+        for place in range(self._starts[first_bits], self._starts[first_bits + 1]):
+            if self._hashes[place] == wanted:
+                index: int = self._positions[place]
+                if self._blob[self._offsets[index] : self._offsets[index + 1]] == encoded:
+                    return index
         return -1
 
     def indices_of(self, ids: Sequence[str]) -> list[int]:
@@ -153,7 +159,14 @@ def _encode(id_: str) -> bytes:
 
 
 def _hash(encoded: bytes) -> int:
-    return int.from_bytes(hashlib.blake2b(encoded, digest_size=8).digest(), "little")
+    return int.from_bytes(hashlib.blake2b(encoded, digest_size=_HASH_BITS // 8).digest(), "little")
+
+
+def _starts_of(hashes: NDArray[np.uint64], bits: int) -> NDArray[np.uint32]:
+    """uint32[2^bits + 1]: where hashes begin that begin with these bits; `hashes` ascend."""
+    firsts = np.arange(1 << bits, dtype=np.uint64) << np.uint64(_HASH_BITS - bits)
+    starts = np.searchsorted(hashes, firsts).astype(np.uint32)
+    return np.append(starts, np.uint32(hashes.size))
 
 
 def _read_only(values: NDArray[Any]) -> NDArray[Any]:

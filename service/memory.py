@@ -2,13 +2,14 @@
 
 import ctypes
 import gc
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
-_MAPS = Path("/proc/self/maps")
+_MAPS = Path("/proc/self/smaps")
 _MADV_DONTNEED = 4
 _M_MMAP_THRESHOLD, _LARGE_BYTES = -3, 1 << 20
-#: The compiler. Compiled kernels do not call it, and its code takes 50 MB.
+#: The compiler. Compiled kernels do not call it, and its code and tables take 66 MB.
 _COMPILER = "libllvmlite"
 
 
@@ -33,14 +34,14 @@ def settle_memory() -> None:
 
 
 def give_memory_back() -> None:
-    """Give back what was freed, and the compiler's code, which comes back from its file when it is needed."""
+    """Give back what was freed, and the compiler itself, which comes back from its file when it is needed."""
     system = ctypes.CDLL(None)
+    for start, length in _unwritten_parts_of(_COMPILER):
+        system.madvise(ctypes.c_void_p(start), ctypes.c_size_t(length), _MADV_DONTNEED)
     # glibc has it; other C libraries keep less for themselves.
     give_back = getattr(system, "malloc_trim", None)
     if give_back is not None:
         give_back(0)
-    for start, length in _code_of(_COMPILER):
-        system.madvise(ctypes.c_void_p(start), ctypes.c_size_t(length), _MADV_DONTNEED)
 
 
 def give_arrays_back_at_once() -> None:
@@ -53,17 +54,16 @@ def give_arrays_back_at_once() -> None:
         set_option(_M_MMAP_THRESHOLD, _LARGE_BYTES)
 
 
-def _code_of(library: str) -> Iterator[tuple[int, int]]:
-    """Where the code of a library is mapped: start and length in bytes; nothing on systems without /proc.
+def _unwritten_parts_of(library: str) -> Iterator[tuple[int, int]]:
+    """Where code and constants of a library are mapped: start and length in bytes; nothing on systems without /proc.
 
-    Code is never written to, so pages that are dropped and needed again come back from the file as they were.
+    Pages that nobody has written to come back from the file as they were. The loader writes to some before it makes
+    them read-only, which makes them anonymous memory: a part that has any is left out.
     """
     if not _MAPS.exists():
         return
-    for line in _MAPS.read_text().splitlines():
-        if library not in line:  # nearly all of a thousand
-            continue
-        addresses, permissions, *_, name = line.split(maxsplit=5)
-        if permissions == "r-xp" and library in Path(name).name:
-            start, end = (int(address, 16) for address in addresses.split("-"))
-            yield start, end - start
+    part_of_it = rf"^([0-9a-f]+)-([0-9a-f]+) r-[x-]p [^\n]*/[^\n/]*{re.escape(library)}[^\n/]*\n"
+    none_written = r"(?:[A-Z][^\n]*\n)*?Anonymous: +0 kB$"
+    for part in re.finditer(part_of_it + none_written, _MAPS.read_text(), re.MULTILINE):
+        start, end = (int(address, 16) for address in part.groups())
+        yield start, end - start
