@@ -27,6 +27,7 @@ from core.bundle import write_bundle
 from core.collaborative import CollaborativeSettings, Neighbourhood, fit_neighbourhood
 from core.evaluation import per_user
 from core.interactions import Preferences
+from core.kernels.held import Held
 from core.kernels.neighbourhood import recommend_many
 from core.kernels.workspace import answer, neighbours, workspace
 from core.live_site import LiveSite
@@ -158,13 +159,13 @@ def _ranked(
 ) -> np.ndarray:
     """int32[users, k]: what the neighbourhood ranks first."""
     live = LiveSite(train, neighbourhood, n_events, settings)
-    space = workspace(live.user_room, live.event_room)
+    space = Held(workspace(live.user_room, live.event_room))
     marks = np.zeros(live.event_room, np.uint8)
     marks[:n_events] = 1
     ranked = np.empty((users.size, _K), np.int32)
     recommend_many(
-        *(users, live.site, settings.half_powers, marks, space),
-        *(neighbours(settings.neighbours), answer(_K), ranked),
+        *(users, live.held, settings.half_powers, marks, space),
+        *(Held(neighbours(settings.neighbours)), Held(answer(_K)), ranked),
     )
     return ranked
 

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.kernels.als import recommend_by_factors
+from core.kernels.held import Held
 from core.kernels.jit import pinned
 from core.kernels.live import NOBODY, Profile
 from core.kernels.workspace import Answer, Workspace, answer
@@ -124,15 +125,17 @@ def check_factors(factors: Factors, n_events: int) -> None:
 class FactorScorer:
     """Ranks events by the factors of one model; `space` only tells the kernel's types."""
 
-    def __init__(self, factors: Factors, settings: AlsSettings, space: Workspace) -> None:
-        self.factors = factors
+    def __init__(self, factors: Factors, settings: AlsSettings, space: Held[Workspace]) -> None:
+        self.factors = Held(factors)
         self.activity = settings.activity
         self._rank = self._pin(space)
 
-    def rank(self, profile: Profile, events: NDArray[np.int32], space: Workspace, out: Answer) -> int:
+    def rank(
+        self, profile: Profile, events: NDArray[np.int32], space: Held[Workspace], out: Held[Answer]
+    ) -> int:
         """Rank `events` int32, ascending, into `out` with reasons, but the excluded ones; return how many there are."""
         return self._rank(profile, events, self.factors, self.activity, space, out)
 
-    def _pin(self, space: Workspace) -> Callable[..., int]:
-        no_events = np.empty(0, np.int32)
-        return pinned(recommend_by_factors, NOBODY, no_events, self.factors, self.activity, space, answer(1))
+    def _pin(self, space: Held[Workspace]) -> Callable[..., int]:
+        no_events, out = np.empty(0, np.int32), Held(answer(1))
+        return pinned(recommend_by_factors, NOBODY, no_events, self.factors, self.activity, space, out)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.collaborative import CollaborativeSettings, Neighbourhood, scale
+from core.kernels.held import Held
 from core.kernels.jit import pinned
 from core.kernels.live import LiveRows, Site, read_row
 from core.kernels.similar import squares_of
@@ -124,14 +125,19 @@ class LiveSite:
         self._user_scales = scale(self._user_masses, settings.activity)
         self._event_weights = scale(self._event_masses, settings.rarity)
         self._event_scales = scale(self._event_masses, settings.popularity_discount)
-        self._site = self._assemble()
+        self._held = self._assemble()
         self._row = self._room_for_row()
-        self._read_row = pinned(read_row, self._site.liked, 0, *self._row)
+        self._read_row = pinned(read_row, self.site.liked, 0, *self._row)
 
     @property
     def site(self) -> Site:
         """The arrays as the kernels take them; valid until the next change."""
-        return self._site
+        return self._held.value
+
+    @property
+    def held(self) -> Held[Site]:
+        """`site` as the serving kernels take it; valid until the next change."""
+        return self._held
 
     @property
     def user_room(self) -> int:
@@ -150,7 +156,7 @@ class LiveSite:
             self._liked.put_heads(_longer(self._liked.head, room, -1))
             self._user_masses = _longer(self._user_masses, room, 0.0)
             self._user_scales = _longer(self._user_scales, room, 1.0)
-            self._site = self._assemble()
+            self._held = self._assemble()
         self.n_users += 1
         return self.n_users - 1
 
@@ -164,7 +170,7 @@ class LiveSite:
             self._event_weights = _longer(self._event_weights, room, 1.0)
             self._event_scales = _longer(self._event_scales, room, 1.0)
             self._row = self._room_for_row()
-            self._site = self._assemble()
+            self._held = self._assemble()
         self.n_events += 1
         return self.n_events - 1
 
@@ -190,7 +196,7 @@ class LiveSite:
         """
         self._check(user)
         events, preferences = self._row
-        size = self._read_row(self._site.liked, user, events, preferences)
+        size = self._read_row(self.site.liked, user, events, preferences)
         return events[:size].copy(), preferences[:size].copy()
 
     def set_preference(self, user: int, event: int, weight: int) -> None:
@@ -242,7 +248,7 @@ class LiveSite:
             grown = self._liked.put(user, event, weight)
             grown |= self._savers.put(event, user, weight)
             if grown:
-                self._site = self._assemble()
+                self._held = self._assemble()
         return before
 
     def _rescale(self, users: slice | NDArray[np.int64], events: slice | NDArray[np.int64]) -> None:
@@ -256,11 +262,6 @@ class LiveSite:
         """Where a row is read to: one entry more than it can have, as `read_row` asks."""
         return np.empty(self.event_room + 1, np.int32), np.empty(self.event_room + 1, np.float32)
 
-    def _assemble(self) -> Site:
-        return Site(
-            self._savers.rows(),
-            self._liked.rows(),
-            self._user_scales,
-            self._event_weights,
-            self._event_scales,
-        )
+    def _assemble(self) -> Held[Site]:
+        savers, liked = self._savers.rows(), self._liked.rows()
+        return Held(Site(savers, liked, self._user_scales, self._event_weights, self._event_scales))

@@ -10,6 +10,7 @@ from core.als import AlsSettings, Factors, FactorScorer, no_factors
 from core.content import Content, ContentScorer
 from core.hybrid import Blend, band_of, default_blend
 from core.kernels.blend import blend, components, pool_neighbours
+from core.kernels.held import Held
 from core.kernels.jit import pinned
 from core.kernels.listing import first_open
 from core.kernels.live import NOBODY, Profile
@@ -64,12 +65,12 @@ class Recommender:
         self._popularity = np.zeros(live.event_room, np.float32)
         self._popularity[: popularity.size] = popularity
         self._order = _best_first(self._popularity)
-        self._neighbours = neighbours(live.settings.neighbours)
-        self._space = workspace(live.user_room, live.event_room)
-        self._answers: dict[int, Answer] = {}
+        self._neighbours = Held(neighbours(live.settings.neighbours))
+        self._space = Held(workspace(live.user_room, live.event_room))
+        self._answers: dict[int, Held[Answer]] = {}
         self._factors = FactorScorer(factors or no_factors(), als_settings or AlsSettings(), self._space)
         self._blend = blend or default_blend()
-        self._pool = answer(MOST_ANSWERS)
+        self._pool = Held(answer(MOST_ANSWERS))
         self._content_pool = answer(_MOST_BY_CONTENT)
         self._recommend = self._pin_recommend()
         self._pool_neighbours = self._pin_pool()
@@ -90,14 +91,13 @@ class Recommender:
     def popular(self, open_events: NDArray[np.uint8], excluded: NDArray[np.int32], n: int) -> Ranking:
         """`control`: the most popular open events that are not excluded."""
         out = self._answer(n)
-        return Ranking(out, 0, self._fill(out, 0, open_events, excluded))
+        return Ranking(out.value, 0, self._fill(out, 0, open_events, excluded))
 
     def collaborative(self, profile: Profile, open_events: NDArray[np.uint8], n: int) -> Ranking:
         """`collaborative_filtering`: what the neighbourhood likes, then, where that ends, what is popular."""
-        out = self._answer(n)
-        site = self.live.site
+        out, half_powers = self._answer(n), self.live.settings.half_powers
         n_personal, _ = self._recommend(
-            profile, site, self.live.settings.half_powers, open_events, self._room(), self._neighbours, out
+            profile, self.live.held, half_powers, open_events, self._room(), self._neighbours, out
         )
         return self._filled_up(out, n_personal, open_events, profile.excluded)
 
@@ -123,8 +123,8 @@ class Recommender:
             raise IndexError(f"event {event} is not of this site")
         out = self._answer(n)
         squares = self.live.event_squares
-        found = self._similar(event, self.live.site, squares, open_events, excluded, self._room(), out)
-        return Ranking(out, found, found)
+        found = self._similar(event, self.live.held, squares, open_events, excluded, self._room(), out)
+        return Ranking(out.value, found, found)
 
     def alike(
         self,
@@ -137,8 +137,8 @@ class Recommender:
         out = self._answer(n)
         itself = np.array([event], np.int32)
         taste = self.content.taste(content, Profile(itself, np.ones(1, np.float32), itself, -1), NO_TASTE)
-        found = self.content.rank(content, taste, events, itself, out)
-        return Ranking(out, found, found)
+        found = self.content.rank(content, taste, events, itself, out.value)
+        return Ranking(out.value, found, found)
 
     def content_based(
         self,
@@ -154,7 +154,7 @@ class Recommender:
         `events` int32, ascending, are those that `open_events` marks.
         """
         out = self._answer(n)
-        n_personal = self.content.rank(content, taste, events, excluded, out)
+        n_personal = self.content.rank(content, taste, events, excluded, out.value)
         return self._filled_up(out, n_personal, open_events, excluded)
 
     def hybrid(
@@ -174,12 +174,12 @@ class Recommender:
         n_pool, *walked = self._walk(profile, open_events)
         pooled = self._pooled(n_pool, content, taste, events, profile.excluded)
         n_personal, share = self._blended(
-            *(profile, self.live.site, tuple(walked), self._factors.factors, self._factors.activity, pooled),
+            *(profile, self.live.held, tuple(walked), self._factors.factors, self._factors.activity, pooled),
             *(self._popularity, self.live.event_masses, self._blend.weights[band]),
             *(self._blend.discounts[band], self._space, self._neighbours, out),
         )
         if taste.features.size and share > 0.0:
-            self.content.add_parts(content, taste, out, n_personal, share)
+            self.content.add_parts(content, taste, out.value, n_personal, share)
         return self._filled_up(out, n_personal, open_events, profile.excluded)
 
     def components(
@@ -187,7 +187,8 @@ class Recommender:
     ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
         """What there is to blend but for content: events int32[m], and their scores float64[components, m]."""
         n_pool, *_ = self._walk(profile, open_events)
-        events, votes = self._pool.events[:n_pool].copy(), self._pool.scores[:n_pool]
+        pool = self._pool.value
+        events, votes = pool.events[:n_pool].copy(), pool.scores[:n_pool]
         pooled = (events, votes, _NO_SCORES)
         scores: NDArray[np.float64] = components(
             *(profile, self._factors.factors, self._factors.activity, pooled),
@@ -200,7 +201,7 @@ class Recommender:
     ) -> tuple[int, int, float, NDArray[np.int32]]:
         """Fill the pool with what the neighbourhood likes most; returns what `pool_neighbours` does."""
         return self._pool_neighbours(
-            *(profile, self.live.site, self.live.settings.half_powers, open_events),
+            *(profile, self.live.held, self.live.settings.half_powers, open_events),
             *(self._room(), self._neighbours, self._pool),
         )
 
@@ -213,7 +214,7 @@ class Recommender:
         excluded: NDArray[np.int32],
     ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
         """What the neighbourhood or the content names: events, their votes, and their scores by content if any."""
-        pool, votes = self._pool.events[:n_pool], self._pool.scores[:n_pool]
+        pool, votes = self._pool.value.events[:n_pool], self._pool.value.scores[:n_pool]
         if not taste.features.size:
             return pool, votes, _NO_SCORES
         n_more = self.content.rank(content, taste, events, excluded, self._content_pool)
@@ -229,14 +230,8 @@ class Recommender:
         ranked = np.empty((users.size, n), np.int32)
         half_powers = self.live.settings.half_powers
         recommend_many(
-            users,
-            self.live.site,
-            half_powers,
-            open_events,
-            self._room(),
-            self._neighbours,
-            self._answer(n),
-            ranked,
+            *(users, self.live.held, half_powers, open_events),
+            *(self._room(), self._neighbours, self._answer(n), ranked),
         )
         return ranked
 
@@ -252,21 +247,21 @@ class Recommender:
     def _pin_recommend(self) -> Callable[..., tuple[int, int]]:
         half_powers, open_events = self.live.settings.half_powers, np.empty(0, np.uint8)
         return pinned(
-            *(recommend, NOBODY, self.live.site, half_powers),
-            *(open_events, self._space, self._neighbours, answer(1)),
+            *(recommend, NOBODY, self.live.held, half_powers),
+            *(open_events, self._space, self._neighbours, self._pool),
         )
 
     def _pin_pool(self) -> Callable[..., tuple[int, int, float, NDArray[np.int32]]]:
         half_powers, open_events = self.live.settings.half_powers, np.empty(0, np.uint8)
         return pinned(
-            *(pool_neighbours, NOBODY, self.live.site, half_powers),
+            *(pool_neighbours, NOBODY, self.live.held, half_powers),
             *(open_events, self._space, self._neighbours, self._pool),
         )
 
     def _pin_blend(self) -> Callable[..., tuple[int, float]]:
         pooled = (_NO_EVENTS, _NO_SCORES, _NO_SCORES)
         return pinned(
-            *(blend, NOBODY, self.live.site, (0, 0.0, _NO_EVENTS)),
+            *(blend, NOBODY, self.live.held, (0, 0.0, _NO_EVENTS)),
             *(
                 self._factors.factors,
                 self._factors.activity,
@@ -274,49 +269,49 @@ class Recommender:
                 self._popularity,
                 self.live.event_masses,
             ),
-            *(self._blend.weights[0], self._blend.discounts[0], self._space, self._neighbours, answer(1)),
+            *(self._blend.weights[0], self._blend.discounts[0], self._space, self._neighbours, self._pool),
         )
 
     def _pin_similar(self) -> Callable[..., int]:
         open_events = np.empty(0, np.uint8)
         return pinned(
-            *(rank_similar, 0, self.live.site, self.live.event_squares),
-            *(open_events, _NO_EVENTS, self._space, answer(1)),
+            *(rank_similar, 0, self.live.held, self.live.event_squares),
+            *(open_events, _NO_EVENTS, self._space, self._pool),
         )
 
     def _pin_first_open(self) -> Callable[..., int]:
         open_events = np.empty(0, np.uint8)
         return pinned(
             *(first_open, self._order, self._popularity, open_events),
-            *(_NO_EVENTS, self._space, answer(1), 0),
+            *(_NO_EVENTS, self._space, self._pool, 0),
         )
 
     def _filled_up(
-        self, out: Answer, n_personal: int, open_events: NDArray[np.uint8], excluded: NDArray[np.int32]
+        self, out: Held[Answer], n_personal: int, open_events: NDArray[np.uint8], excluded: NDArray[np.int32]
     ) -> Ranking:
         """The ranking with popular events behind the personal ones, up to the answer's length."""
-        if n_personal == out.events.size:
-            return Ranking(out, n_personal, n_personal)
-        excluded = np.concatenate((excluded, out.events[:n_personal]))
-        return Ranking(out, n_personal, self._fill(out, n_personal, open_events, excluded))
+        if n_personal == out.value.events.size:
+            return Ranking(out.value, n_personal, n_personal)
+        excluded = np.concatenate((excluded, out.value.events[:n_personal]))
+        return Ranking(out.value, n_personal, self._fill(out, n_personal, open_events, excluded))
 
     def _fill(
-        self, out: Answer, start: int, open_events: NDArray[np.uint8], excluded: NDArray[np.int32]
+        self, out: Held[Answer], start: int, open_events: NDArray[np.uint8], excluded: NDArray[np.int32]
     ) -> int:
         return self._first_open(
             self._order, self._popularity, open_events, excluded, self._room(), out, start
         )
 
-    def _room(self) -> Workspace:
-        users, events = self.live.user_room, self.live.event_room
-        if self._space.user_sums.size < users or self._space.event_sums.size < events:
-            self._space = workspace(users, events)
+    def _room(self) -> Held[Workspace]:
+        users, events, space = self.live.user_room, self.live.event_room, self._space.value
+        if space.user_sums.size < users or space.event_sums.size < events:
+            self._space = Held(workspace(users, events))
         return self._space
 
-    def _answer(self, n: int) -> Answer:
+    def _answer(self, n: int) -> Held[Answer]:
         if not 1 <= n <= MOST_ANSWERS:
             raise ValueError(f"n: expected 1 to {MOST_ANSWERS}, got {n}")
-        return self._answers.get(n) or self._answers.setdefault(n, answer(n))
+        return self._answers.get(n) or self._answers.setdefault(n, Held(answer(n)))
 
 
 def _best_first(popularity: NDArray[np.float32]) -> NDArray[np.int32]:

@@ -1,6 +1,7 @@
 """Small live sites and requests to them, for the tests of the live kernels."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from core.collaborative import CollaborativeSettings, fit_neighbourhood
 from core.kernels import neighbourhood
+from core.kernels.held import Held
 from core.kernels.live import Profile, Site
 from core.kernels.workspace import Answer, Neighbours, Workspace, answer, neighbours, workspace
 from core.live_site import LiveSite
@@ -44,13 +46,15 @@ class Desk:
     def for_site(cls, live: LiveSite, k: int, n: int) -> "Desk":
         return cls(workspace(live.user_room, live.event_room), neighbours(k), answer(n))
 
+    @cached_property
+    def _held(self) -> tuple[Held[Workspace], Held[Neighbours], Held[Answer]]:
+        return Held(self.space), Held(self.neighbours), Held(self.answer)
+
     def recommend(
-        self, profile: Profile, site: Site, half_powers: int, open_events: np.ndarray
+        self, profile: Profile, site: Held[Site], half_powers: int, open_events: np.ndarray
     ) -> tuple[int, int]:
         """How many events are ranked and how many neighbours there are."""
-        return neighbourhood.recommend(
-            profile, site, half_powers, open_events, self.space, self.neighbours, self.answer
-        )
+        return neighbourhood.recommend(*(profile, site, half_powers, open_events), *self._held)
 
 
 def all_open(live: LiveSite) -> np.ndarray:

@@ -13,6 +13,7 @@ stands in the formula.
 import numpy as np
 
 from core.kernels.heap import index_of, keep_best, key_of, push_bounded, score_of, sort_best_first, sort_keys
+from core.kernels.held import held_in
 from core.kernels.jit import inlined, kernel
 from core.kernels.reasons import all_collaborative, name_greatest, write_ranked
 
@@ -197,8 +198,10 @@ def recommend_by_factors(profile, events, factors, activity, space, answer):  # 
     """Rank the `events` int32, ascending, by the factors, but the excluded, with reasons; return how many there are.
 
     The pass over all events works in whole numbers; those that come out of it are scored, and put in order, by the sum
-    of what the events of the profile add. Where a score is above 1 all are divided by the greatest.
+    of what the events of the profile add. Where a score is above 1 all are divided by the greatest. Factors, space and
+    answer are `Held`.
     """
+    factors, space, answer = held_in(factors), held_in(space), held_in(answer)
     positions, weights = fold_in(profile, factors, activity)
     if positions.size == 0:
         return 0

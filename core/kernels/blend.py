@@ -5,6 +5,7 @@ import numpy as np
 from core.hybrid import COMPONENTS, Component
 from core.kernels.als import add_shares, fold_in, vector_of
 from core.kernels.heap import key_of, push_bounded, sort_best_first
+from core.kernels.held import held_in
 from core.kernels.jit import inlined, kernel
 from core.kernels.neighbourhood import factors_of, rank, shares_of
 from core.kernels.reasons import name_greatest, write_ranked
@@ -18,8 +19,10 @@ _THIRTY_BITS = 1073741823.0
 def pool_neighbours(profile, site, half_powers, open_events, space, neighbours, pool):  # type: ignore[no-untyped-def]
     """Fill `pool`, an answer, with the events the neighbourhood likes most; return what `explain_blend` needs of it.
 
-    Returns (how many events, how many neighbours, the scale of the scores, the log of the votes).
+    Site, space, neighbours and pool are `Held`. Returns (how many events, how many neighbours, the scale of the scores,
+    the log of the votes).
     """
+    site, space, neighbours, pool = held_in(site), held_in(space), held_in(neighbours), held_in(pool)
     return rank(profile, factors_of(profile, site), site, half_powers, open_events, space, neighbours, pool)
 
 
@@ -92,6 +95,7 @@ def keep_best_blended(scores, units, events, space, capacity):  # type: ignore[n
 @kernel
 def components(profile, factors, activity, pooled, popularity, masses):  # type: ignore[no-untyped-def]
     """float64[components, m]: what the components say of a pool of events, as `blend` takes it, not discounted."""
+    factors = held_in(factors)
     folded = fold_in(profile, factors, activity)
     scores, _ = score_components(
         profile, factors, folded, pooled[0], pooled[1], pooled[2], popularity, masses, np.float32(0.0)
@@ -119,8 +123,11 @@ def blend(  # type: ignore[no-untyped-def]
 
     `walked` is what `pool_neighbours` returned from its second value on; `pooled` are (events int32[m], votes
     float32[m], content float32[m], or [0] where nothing is known of it); weights float32[components] and the discount
-    are of the person's band. The parts of content are left to be added: its scores times the returned unit.
+    are of the person's band. The parts of content are left to be added: its scores times the returned unit. Site,
+    factors, space, neighbours and answer are `Held`.
     """
+    site, factors, space = held_in(site), held_in(factors), held_in(space)
+    neighbours, answer = held_in(neighbours), held_in(answer)
     n_neighbours, scale, log = walked
     events, votes, content = pooled
     folded = fold_in(profile, factors, activity)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from core.kernels.held import held_in
 from core.kernels.jit import kernel
 from core.reasons import Part
 
@@ -11,8 +12,9 @@ def first_open(order, scores, open_events, excluded, space, answer, start):  # t
     """Fill `answer` from rank `start` on with the first events of `order` that are open and not excluded.
 
     order int32[events], best first; scores float32[events], 0…1; excluded int32[x]. Behind other events the scores are
-    scaled to the last of theirs, so that they descend. Returns how many are filled in all.
+    scaled to the last of theirs, so that they descend. Space and answer are `Held`. Returns how many are filled in all.
     """
+    space, answer = held_in(space), held_in(answer)
     marks = space.rank_of_event
     most = answer.scores[start - 1] if start > 0 else np.float32(1.0)
     for position in range(excluded.size):

@@ -15,6 +15,7 @@ is shared among the events of the profile in proportion to what each adds to tha
 import numpy as np
 
 from core.kernels.heap import keep_best, key_of
+from core.kernels.held import held_in
 from core.kernels.jit import inlined, kernel
 from core.kernels.live import Profile, spread
 from core.kernels.reasons import all_collaborative, name_greatest, write_ranked
@@ -174,8 +175,10 @@ def rank(profile, factors, site, half_powers, open_events, space, neighbours, an
 def recommend(profile, site, half_powers, open_events, space, neighbours, answer):  # type: ignore[no-untyped-def]
     """Rank the open events for one profile with reasons; return how many events and how many neighbours there are.
 
-    open_events uint8[events] marks the candidates. The size of `neighbours` is k, the size of `answer` n.
+    Site, space, neighbours and answer are `Held`. open_events uint8[events] marks the candidates. The size of
+    `neighbours` is k, the size of `answer` n.
     """
+    site, space, neighbours, answer = held_in(site), held_in(space), held_in(neighbours), held_in(answer)
     factors = factors_of(profile, site)
     n_answers, n_neighbours, scale, log = rank(
         profile, factors, site, half_powers, open_events, space, neighbours, answer
@@ -189,8 +192,10 @@ def recommend(profile, site, half_powers, open_events, space, neighbours, answer
 def recommend_many(users, site, half_powers, open_events, space, neighbours, answer, ranked):  # type: ignore[no-untyped-def]
     """Rank the open events for many people of the model, without reasons, into `ranked` int32[m, n], -1 padded.
 
-    users int32[m] are rows of the model; what they already like is left out.
+    Site, space, neighbours and answer are `Held`. users int32[m] are rows of the model; what they already like is left
+    out.
     """
+    site, space, neighbours, answer = held_in(site), held_in(space), held_in(neighbours), held_in(answer)
     liked = site.liked
     for line in range(users.size):
         user = users[line]

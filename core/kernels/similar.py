@@ -9,6 +9,7 @@ postings that is a sample, which scales all cosines of e alike, so that their or
 import numpy as np
 
 from core.kernels.heap import key_of, push_bounded, sort_best_first
+from core.kernels.held import held_in
 from core.kernels.jit import background_kernel, inlined, kernel
 from core.kernels.live import read_row, spread
 from core.kernels.reasons import all_collaborative, without_reasons, write_ranked
@@ -48,8 +49,9 @@ def rank_similar(event, site, event_squares, open_events, excluded, space, answe
     """Rank the open events by their cosine with one event, which is left out itself; return how many there are.
 
     event_squares int64[events] are Σ r² in 1/255²; excluded int32[x] are left out as well. All of a score is its
-    collaborative part, and no event of a profile is named as its reason.
+    collaborative part, and no event of a profile is named as its reason. Site, space and answer are `Held`.
     """
+    site, space, answer = held_in(site), held_in(space), held_in(answer)
     room = site.liked.head.size + 1
     users, weights = np.empty(room, np.int32), np.empty(room, np.float32)
     n_users = read_row(site.savers, event, users, weights)

@@ -86,7 +86,7 @@ def by_the_neighbourhood(model: Model, people: int) -> dict[str, np.ndarray]:
     open_events = all_open(live)
 
     def ask(profile: Profile) -> int:
-        return desk.recommend(profile, live.site, settings.half_powers, open_events)[0]
+        return desk.recommend(profile, live.held, settings.half_powers, open_events)[0]
 
     ask(profiles[0])  # compiles, or takes from the cache
     tell()

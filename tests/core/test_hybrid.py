@@ -58,7 +58,7 @@ def test_a_blend_is_the_weighted_sum_of_its_components_in_units_of_their_best(si
     weights, discount = blend.weights[0].tolist(), float(blend.discounts[0])
     votes, _ = oracles.recommend(profile, live.site, live.settings.half_powers, open_events, 4, MOST_ANSWERS)
     masses = {one.event: max(1.0, float(live.event_masses[one.event])) ** -discount for one in votes}
-    _, by_factors = oracles.fold_in(profile, arm._factors.factors, ACTIVITY, MOST_FOLDED)
+    _, by_factors = oracles.fold_in(profile, arm._factors.factors.value, ACTIVITY, MOST_FOLDED)
     components = {
         "neighbours": {one.event: float(one.score) * masses[one.event] for one in votes},
         "factors": {
@@ -96,7 +96,7 @@ def test_a_blend_leaves_the_scratch_space_at_rest(site):
     before = (first.events, first.answer.scores[: first.n].tolist())
     again = ask(arm, profile, open_events, 5)
 
-    assert is_at_rest(arm._space)
+    assert is_at_rest(arm._space.value)
     assert (again.events, again.answer.scores[: again.n].tolist()) == before
 
 

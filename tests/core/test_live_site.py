@@ -39,7 +39,7 @@ def ranking(
     desk, profile = Desk.for_site(live, k, n), profile_of(live, user)
     if in_full:
         profile = profile._replace(weights=np.ones(profile.events.size, np.float32))
-    n_answers, _ = desk.recommend(profile, live.site, live.settings.half_powers, all_open(live))
+    n_answers, _ = desk.recommend(profile, live.held, live.settings.half_powers, all_open(live))
     out = desk.answer
     return {
         int(out.events[rank]): (
@@ -170,7 +170,7 @@ def test_somebody_forgotten_is_nobodys_neighbour_and_likes_nothing(
     assert not any(forgotten in savers for savers in entries(live.site.savers, live.n_events))
     for user in range(live.n_users):
         desk = Desk.for_site(live, 10, 10)
-        _, n_neighbours = desk.recommend(profile_of(live, user), live.site, 3, all_open(live))
+        _, n_neighbours = desk.recommend(profile_of(live, user), live.held, 3, all_open(live))
         assert forgotten not in desk.neighbours.users[:n_neighbours]
 
 

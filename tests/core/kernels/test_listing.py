@@ -2,6 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.kernels.held import Held
 from core.kernels.listing import first_open
 from core.kernels.workspace import answer, workspace
 from core.reasons import Part
@@ -27,7 +28,7 @@ def test_the_first_open_events_that_are_not_excluded_fill_the_answer_from_its_st
     space, out = workspace(0, N_EVENTS), answer(n)
     out.events[:] = -7
     out.scores[:], out.parts[:], out.subjects[:] = -7.0, -7.0, -7
-    size = first_open(order, POPULARITY, open_events, excluded, space, out, start)
+    size = first_open(order, POPULARITY, open_events, excluded, Held(space), Held(out), start)
     expected = oracles.first_open(order.tolist(), open_events, excluded.tolist(), n - start)
     assert size == start + len(expected)
     assert out.events[start:size].tolist() == expected
@@ -48,7 +49,7 @@ def test_an_event_excluded_twice_is_excluded() -> None:
         np.ones(2, np.uint8),
         np.array([0, 0], np.int32),
     )
-    assert first_open(order, POPULARITY, open_events, excluded, space, out, 0) == 1
+    assert first_open(order, POPULARITY, open_events, excluded, Held(space), Held(out), 0) == 1
     assert out.events[0] == 1
     assert is_at_rest(space)
 
@@ -57,7 +58,13 @@ def test_a_site_without_events_has_an_empty_list() -> None:
     nothing = np.empty(0, np.int32)
     assert (
         first_open(
-            nothing, np.empty(0, np.float32), np.empty(0, np.uint8), nothing, workspace(0, 0), answer(3), 0
+            nothing,
+            np.empty(0, np.float32),
+            np.empty(0, np.uint8),
+            nothing,
+            Held(workspace(0, 0)),
+            Held(answer(3)),
+            0,
         )
         == 0
     )

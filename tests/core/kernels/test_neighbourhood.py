@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.kernels.held import Held
 from core.kernels.live import Profile, Site
 from core.kernels.neighbourhood import recommend_many
 from core.kernels.workspace import MOST_ANSWERS, REASONS
@@ -36,7 +37,7 @@ class Request:
         return Desk.for_site(self.live, self.k, self.n)
 
     def ask(self, desk: Desk) -> tuple[int, int]:
-        return desk.recommend(self.profile, self.site, self.half_powers, self.open_events)
+        return desk.recommend(self.profile, Held(self.site), self.half_powers, self.open_events)
 
     def expected(self) -> tuple[list[oracles.Recommendation], list[oracles.Neighbour]]:
         return oracles.recommend(self.profile, self.site, self.half_powers, self.open_events, self.k, self.n)
@@ -200,7 +201,7 @@ def test_scores_are_those_of_the_published_formula(request: Request) -> None:
 def ask(live: LiveSite, profile: Profile, k: int = 10, n: int = 10) -> tuple[list[int], list[int], Desk]:
     """(events, neighbours) for a profile when every event is open."""
     desk = Desk.for_site(live, k, n)
-    n_answers, n_neighbours = desk.recommend(profile, live.site, live.settings.half_powers, all_open(live))
+    n_answers, n_neighbours = desk.recommend(profile, live.held, live.settings.half_powers, all_open(live))
     return desk.answer.events[:n_answers].tolist(), desk.neighbours.users[:n_neighbours].tolist(), desk
 
 
@@ -309,9 +310,10 @@ def test_ranking_many_people_gives_each_the_ranking_of_their_own_request(
     desk, open_events = Desk.for_site(live, k, n), all_open(live)
     ranked = np.full((users.size, n), -7, np.int32)
     recommend_many(
-        users, live.site, half_powers, open_events, desk.space, desk.neighbours, desk.answer, ranked
+        *(users, live.held, half_powers, open_events),
+        *(Held(desk.space), Held(desk.neighbours), Held(desk.answer), ranked),
     )
     assert is_at_rest(desk.space)
     for user, line in zip(users, ranked, strict=True):
-        n_answers, _ = desk.recommend(profile_of(live, int(user)), live.site, half_powers, open_events)
+        n_answers, _ = desk.recommend(profile_of(live, int(user)), live.held, half_powers, open_events)
         assert line.tolist() == desk.answer.events[:n_answers].tolist() + [-1] * (n - n_answers)
