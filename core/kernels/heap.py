@@ -114,6 +114,33 @@ def keep_best(keys, size, capacity):  # type: ignore[no-untyped-def]
 
 
 @inlined
+def least_kept(bits, size, capacity):  # type: ignore[no-untyped-def]
+    """The greatest number that `capacity` ≥ 1 of the first `size` of `bits` int32 reach, 1 where fewer are above 0.
+
+    Bits of floats > 0 order as the floats do. Bisection by counting: 31 passes at most, and each of them takes several
+    numbers at a time and no branch that depends on them. Where just `capacity` reach a number, that may be returned
+    though it is not one of them.
+    """
+    greatest = np.int32(0)
+    for position in range(np.uint64(size)):
+        greatest = max(greatest, bits[position])
+    low, high = np.int64(1), np.int64(greatest) + 1
+    while high - low > 1:
+        middle = np.int32(low + ((high - low) >> 1))
+        reaching = np.int32(0)
+        for position in range(np.uint64(size)):
+            reaching += np.int32(bits[position] >= middle)
+        if reaching == capacity:
+            low = np.int64(middle)
+            break
+        if reaching > capacity:
+            low = np.int64(middle)
+        else:
+            high = np.int64(middle)
+    return np.int32(low)
+
+
+@inlined
 def sort_keys(keys, size):  # type: ignore[no-untyped-def]
     """Sort `size` keys in any order into rank order, in place (Shell 1959): some hundred keys at most, no copy."""
     for gap in _GAPS:

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from core.kernels.jit import inlined, kernel
 from core.kernels.prefetch import prefetch
 
-#: How many rows ahead a row's entries are asked for, and how many entries of it; its bounds twice as far ahead.
+#: How many rows ahead a row's entries are asked for, its bounds twice as far ahead; how many lines of 64 bytes of it.
 _AHEAD = 4
-_ENTRIES_AHEAD = 96
+_LINES_AHEAD = 6
 _ENTRIES_IN_A_LINE = 16
 
 
@@ -58,21 +58,22 @@ NOBODY = Profile(np.empty(0, np.int32), np.empty(0, np.float32), np.empty(0, np.
 
 @inlined
 def ask_ahead(rows, chosen, n_chosen, which):  # type: ignore[no-untyped-def]
-    """Prefetch what the walk over the chosen rows needs a few rows after number `which`."""
-    n_base = rows.indptr.size - 1
-    if which + 2 * _AHEAD < n_chosen:
-        row = chosen[which + 2 * _AHEAD]
+    """Prefetch what the walk over the chosen rows needs a few rows after number `which`.
+
+    Of each row as many lines, however many it has: to ask for too much costs less than a branch that is guessed wrong.
+    """
+    if which + np.uint64(2 * _AHEAD) < n_chosen:
+        row = chosen[which + np.uint64(2 * _AHEAD)]
         prefetch(rows.head, row)
-        if row < n_base:
-            prefetch(rows.indptr, row)
-    if which + _AHEAD < n_chosen:
-        row = chosen[which + _AHEAD]
-        if row < n_base:
-            start, stop = rows.indptr[row], rows.indptr[row + 1]
+        prefetch(rows.indptr, row)
+    if which + np.uint64(_AHEAD) < n_chosen:
+        row = np.uint32(chosen[which + np.uint64(_AHEAD)])
+        if row < rows.indptr.size - 1:
+            start = rows.indptr[row]
             prefetch(rows.weights, start)
-            prefetch(rows.weights, stop)
-            for position in range(start, min(stop, start + _ENTRIES_AHEAD), _ENTRIES_IN_A_LINE):
-                prefetch(rows.indices, position)
+            prefetch(rows.weights, start + 4 * _ENTRIES_IN_A_LINE)
+            for line in range(_LINES_AHEAD):
+                prefetch(rows.indices, start + line * _ENTRIES_IN_A_LINE)
 
 
 @inlined
@@ -86,18 +87,17 @@ def spread(rows, chosen, factors, n_chosen, sums, touched):  # type: ignore[no-u
     indptr, indices, weights = rows.indptr, rows.indices, rows.weights
     head, following, added, added_weights = rows.head, rows.following, rows.added, rows.added_weights
     n_base = indptr.size - 1
-    n_touched = 0
-    for which in range(n_chosen):
-        ask_ahead(rows, chosen, n_chosen, which)
-        row = chosen[which]
-        factor = factors[which]
+    n_touched = np.uint64(0)
+    for which in range(np.uint64(n_chosen)):
+        ask_ahead(rows, chosen, np.uint64(n_chosen), which)
+        row, factor = np.uint64(chosen[which]), factors[which]
         if row < n_base:
-            for position in range(np.uint64(indptr[row]), np.uint64(indptr[row + 1])):
+            for position in range(np.uint64(indptr[row]), np.uint64(indptr[row + np.uint64(1)])):
                 column = np.uint32(indices[position])
                 amount = factor * np.float32(weights[position])
                 before = sums[column]
                 touched[n_touched] = column
-                n_touched += (before == 0.0) & (amount > 0.0)
+                n_touched += np.uint64((before == 0.0) & (amount > 0.0))
                 sums[column] = before + amount
         link = head[row]
         while link >= 0:
@@ -105,10 +105,10 @@ def spread(rows, chosen, factors, n_chosen, sums, touched):  # type: ignore[no-u
             amount = factor * np.float32(added_weights[link])
             before = sums[column]
             touched[n_touched] = column
-            n_touched += (before == 0.0) & (amount > 0.0)
+            n_touched += np.uint64((before == 0.0) & (amount > 0.0))
             sums[column] = before + amount
             link = following[link]
-    return n_touched
+    return np.int64(n_touched)
 
 
 @kernel

@@ -14,14 +14,15 @@ is shared among the events of the profile in proportion to what each adds to tha
 
 import numpy as np
 
-from core.kernels.heap import keep_best, key_of
+from core.kernels.heap import least_kept
 from core.kernels.held import held_in
 from core.kernels.jit import inlined, kernel
 from core.kernels.live import Profile, spread
 from core.kernels.reasons import all_collaborative, name_greatest, write_ranked
-from core.kernels.votes import cast_votes, clear_votes, find_best, find_votes
+from core.kernels.votes import cast_votes, find_best, find_votes
 
 _AT_A_TIME = 8
+_LAST_INDEX = np.int32(0x7FFFFFFF)
 
 
 @inlined
@@ -44,32 +45,70 @@ def factors_of(profile, site):  # type: ignore[no-untyped-def]
 
 
 @inlined
+def weigh(n_touched, user_scales, space):  # type: ignore[no-untyped-def]
+    """Write the similarities of the touched users to `space.user_bits`, as bits; return how many are > 0."""
+    sums, touched, bits = space.user_sums, space.touched_users, space.user_bits
+    similar = np.int64(0)
+    for position in range(np.uint64(n_touched)):
+        user = np.uint32(touched[position])
+        similarity = np.float32(sums[user] * user_scales[user]).view(np.int32)
+        bits[position] = similarity
+        similar += similarity > 0
+    return similar
+
+
+@inlined
+def leave_out_ties(size, k, least, space):  # type: ignore[no-untyped-def]
+    """Of `size` > k chosen places keep k: of those as similar as the last the lower users; return k."""
+    touched, bits, places = space.touched_users, space.user_bits, space.places
+    ties = np.empty(size, np.int32)
+    n_ties = np.uint64(0)
+    for which in range(np.uint64(size)):
+        position = np.uint32(places[which])
+        ties[n_ties] = _LAST_INDEX - touched[position]
+        n_ties += np.uint64(bits[position] == least)
+    last = _LAST_INDEX - least_kept(ties, n_ties, k - (size - np.int64(n_ties)))
+    kept = np.uint64(0)
+    for which in range(np.uint64(size)):
+        position = np.uint32(places[which])
+        places[kept] = position
+        kept += np.uint64((bits[position] > least) | (touched[position] <= last))
+    return np.int64(kept)
+
+
+@inlined
+def choose(n_touched, n_similar, k, space):  # type: ignore[no-untyped-def]
+    """Note where among the touched users the k most similar stand in `space.places`; return how many there are.
+
+    In order of first touch, in which a reader can follow the sums of their votes. As in `spread`, a place is written
+    before it is known whether it counts.
+    """
+    bits, places = space.user_bits, space.places
+    least = least_kept(bits, n_touched, k) if n_similar > k else np.int32(1)
+    size = np.uint64(0)
+    for position in range(np.uint64(n_touched)):
+        places[size] = position
+        size += np.uint64(bits[position] >= least)
+    return leave_out_ties(np.int64(size), k, least, space) if size > k else np.int64(size)
+
+
+@inlined
 def nearest(n_touched, own_row, half_powers, user_scales, space, neighbours):  # type: ignore[no-untyped-def]
     """Make the most similar of the touched users the neighbourhood, clear the sums, return how many there are."""
-    sums, touched, keys = space.user_sums, space.touched_users, space.keys
+    sums, touched, bits, places = space.user_sums, space.touched_users, space.user_bits, space.places
     users, kept_sums, votes = neighbours.users, neighbours.sums, neighbours.votes
     if own_row >= 0:
         sums[own_row] = 0.0
-    candidates = 0
-    for position in range(n_touched):
-        user = touched[position]
-        similarity = sums[user] * user_scales[user]
-        keys[candidates] = key_of(similarity, user)
-        candidates += similarity > 0.0
-    kept = keep_best(keys, candidates, users.size)
-    worst_kept = keys[:kept].min() if kept > 0 else np.uint64(0)
-    # A second pass, so that votes are added in order of first touch, which a reader can follow, not in the order
-    # in which a partition happens to leave its array.
-    size = 0
-    for position in range(n_touched):
-        user = touched[position]
-        similarity = sums[user] * user_scales[user]
-        if similarity > 0.0 and key_of(similarity, user) >= worst_kept:
-            users[size] = user
-            kept_sums[size] = sums[user]
-            votes[size] = amplified(similarity, half_powers)
-            size += 1
-        sums[user] = 0.0
+    n_similar = weigh(n_touched, user_scales, space)
+    size = choose(n_touched, n_similar, users.size, space)
+    for slot in range(np.uint64(size)):
+        position = np.uint32(places[slot])
+        user = np.uint32(touched[position])
+        users[slot] = user
+        kept_sums[slot] = sums[user]
+        votes[slot] = amplified(np.int32(bits[position]).view(np.float32), half_powers)
+    for which in range(np.uint64(n_touched)):
+        sums[np.uint32(touched[which])] = 0.0
     return size
 
 
@@ -82,32 +121,39 @@ def rank_events(scale, event_scales, open_events, excluded, space, answer):  # t
     for position in range(excluded.size):
         space.event_sums[excluded[position]] = 0.0
     size = find_best(scale, event_scales, open_events, space, answer.events.size)
-    clear_votes(space)
+    space.event_sums[:] = 0.0
     write_ranked(space.keys, size, answer)
     all_collaborative(size, answer)
     return size
 
 
 @inlined
-def attribute(events, factors, savers, sums, slot_of_user, votes, shares):  # type: ignore[no-untyped-def]
-    """Fill `shares` [p, width]: what each event of the profile adds to the votes for each ranked event."""
+def attribute(events, factors, savers, sums, slot_of_user, votes, places, shares):  # type: ignore[no-untyped-def]
+    """Fill `shares` [p, width]: what each event of the profile adds to the votes for each ranked event.
+
+    `places` is scratch space: most savers did not vote, and those who did are found without a branch to guess.
+    """
     indptr, indices, weights = savers.indptr, savers.indices, savers.weights
     head, following, added, added_weights = savers.head, savers.following, savers.added, savers.added_weights
     n_base = indptr.size - 1
-    for row in range(events.size):
-        event = events[row]
+    for row in range(np.uint64(events.size)):
+        event = np.uint64(events[row])
         if event < n_base:
-            for position in range(np.uint64(indptr[event]), np.uint64(indptr[event + 1])):
-                slot = slot_of_user[np.uint32(indices[position])]
-                if slot >= 0:
-                    part = factors[row] * np.float32(weights[position]) / sums[slot]
-                    _add_part(part, votes, slot, shares, row)
+            start, n_found = np.uint64(indptr[event]), np.uint64(0)
+            for place in range(np.uint64(indptr[event + np.uint64(1)]) - start):
+                places[n_found] = place
+                n_found += np.uint64(slot_of_user[np.uint32(indices[start + place])] >= 0)
+            for which in range(n_found):
+                position = start + np.uint64(places[which])
+                slot = np.uint32(slot_of_user[np.uint32(indices[position])])
+                part = factors[row] * np.float32(weights[position]) / sums[slot]
+                _add_part(part, votes, slot, shares, row)
         link = head[event]
         while link >= 0:
-            slot = slot_of_user[added[link]]
+            slot = slot_of_user[np.uint32(added[link])]
             if slot >= 0:
-                part = factors[row] * np.float32(added_weights[link]) / sums[slot]
-                _add_part(part, votes, slot, shares, row)
+                part = factors[row] * np.float32(added_weights[link]) / sums[np.uint32(slot)]
+                _add_part(part, votes, np.uint32(slot), shares, row)
             link = following[link]
 
 
@@ -115,7 +161,7 @@ def attribute(events, factors, savers, sums, slot_of_user, votes, shares):  # ty
 def _add_part(part, votes, slot, shares, row):  # type: ignore[no-untyped-def]
     """Add a part of all votes of a neighbour, most of which are 0: several at a time, and no branch to guess."""
     for rank in range(np.uint64(votes.shape[1])):
-        shares[np.uint64(row), rank] += part * votes[np.uint64(slot), rank]
+        shares[row, rank] += part * votes[slot, rank]
 
 
 @inlined
@@ -140,7 +186,9 @@ def shares_of(profile, factors, site, log, space, neighbours, n_neighbours, answ
     width = (n_answers + _AT_A_TIME - 1) // _AT_A_TIME * _AT_A_TIME
     votes = find_votes(log, n_neighbours, site.liked, space, neighbours, answer.supporters, width)
     shares = np.zeros((profile.events.size, width), np.float32)
-    attribute(profile.events, factors, site.savers, neighbours.sums, slot_of_user, votes, shares)
+    attribute(
+        profile.events, factors, site.savers, neighbours.sums, slot_of_user, votes, space.places, shares
+    )
     for rank in range(n_answers):
         rank_of_event[answer.events[rank]] = 0
     for slot in range(n_neighbours):

@@ -1,21 +1,23 @@
 """The votes of a neighbourhood: adding up what the neighbours like, finding the best of it, and who voted for that.
 
-Votes are added to a dense array, whose blocks of 64 events are marked when something is added, so that
-finding the best looks at marked blocks only, several events at a time. The walk over the neighbours' rows also logs the
-events it meets: who voted for the few ranked ones is then a pass over that log, not another walk through memory.
+Votes are added to a dense array, and the best are found by a pass over all of it, several events at a time: a
+neighbourhood votes for events of most blocks of 64, so to note which would cost more than it spares. The walk over the
+neighbours' rows also logs the events it meets: who voted for the few ranked ones is then a pass over that log, not
+another walk through memory.
 """
 
 import numpy as np
 
-from core.kernels.heap import index_of, key_of, push_bounded, sort_best_first
+from core.kernels.heap import keep_best, key_of, least_kept, sort_keys
 from core.kernels.jit import inlined
 from core.kernels.prefetch import prefetch
 from core.kernels.workspace import BLOCK_BITS
 
-_BLOCK = 1 << BLOCK_BITS
-_SCORE_BITS = np.uint64(32)
-#: How many rows ahead the place of a row is asked for, then its entries, and of those how many.
-_PLACES_AHEAD, _ROWS_AHEAD, _ENTRIES_AHEAD, _ENTRIES_IN_A_LINE = 16, 4, 96, 16
+_BLOCK = np.uint64(1 << BLOCK_BITS)
+#: How many rows ahead the place of a row is asked for, then its entries: as many lines of 64 bytes.
+_PLACES_AHEAD, _ROWS_AHEAD, _LINES_AHEAD, _ENTRIES_IN_A_LINE = np.uint64(16), np.uint64(4), 3, 16
+#: Entries of the log are looked at in groups of so many; it has room for a whole last group.
+_GROUP = np.uint64(4)
 
 
 @inlined
@@ -25,14 +27,14 @@ def locate_rows(rows, neighbours, n_neighbours):  # type: ignore[no-untyped-def]
     users, starts, stops = neighbours.users, neighbours.starts, neighbours.stops
     n_base = indptr.size - 1
     total = np.int64(0)
-    for slot in range(n_neighbours):
+    for slot in range(np.uint64(n_neighbours)):
         if slot + _PLACES_AHEAD < n_neighbours:
             prefetch(indptr, users[slot + _PLACES_AHEAD])
             prefetch(head, users[slot + _PLACES_AHEAD])
-        row = users[slot]
+        row = np.uint64(users[slot])
         starts[slot] = stops[slot] = 0
         if row < n_base:
-            starts[slot], stops[slot] = indptr[row], indptr[row + 1]
+            starts[slot], stops[slot] = indptr[row], indptr[row + np.uint64(1)]
         total += stops[slot] - starts[slot]
         link = head[row]
         while link >= 0:
@@ -42,42 +44,41 @@ def locate_rows(rows, neighbours, n_neighbours):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _ask_ahead(indices, weights, start, stop):  # type: ignore[no-untyped-def]
+def _ask_ahead(indices, weights, start):  # type: ignore[no-untyped-def]
     prefetch(weights, start)
-    prefetch(weights, stop)
-    for position in range(start, min(stop, start + _ENTRIES_AHEAD), _ENTRIES_IN_A_LINE):
-        prefetch(indices, position)
+    for line in range(_LINES_AHEAD):
+        prefetch(indices, start + line * _ENTRIES_IN_A_LINE)
 
 
 @inlined
 def cast_votes(rows, neighbours, n_neighbours, space):  # type: ignore[no-untyped-def]
-    """Add vote × weight to the sum of each event that a neighbour likes, and mark its block; return the log.
+    """Add vote × weight to the sum of each event that a neighbour likes; return the log.
 
-    The log int32[entries] has the events in the order of the walk, row after row, those of slot s before
-    `neighbours.ends[s]`: first the entries of the model's row, then the additions, newest first.
+    The log int32[entries and a group of zeros] has the events in the order of the walk, row after row, those of slot s
+    before `neighbours.ends[s]`: first the entries of the model's row, then the additions, newest first.
     """
-    log = np.empty(locate_rows(rows, neighbours, n_neighbours), np.int32)
+    n_entries = np.uint64(locate_rows(rows, neighbours, n_neighbours))
+    log = np.empty(n_entries + _GROUP, np.int32)
+    log[n_entries:] = 0
     indices, weights, head = rows.indices, rows.weights, rows.head
     following, added, added_weights = rows.following, rows.added, rows.added_weights
     users, votes, ends = neighbours.users, neighbours.votes, neighbours.ends
     starts, stops = neighbours.starts, neighbours.stops
-    sums, marks = space.event_sums, space.marked_blocks
+    sums = space.event_sums
     logged = np.uint64(0)
-    for slot in range(n_neighbours):
+    for slot in range(np.uint64(n_neighbours)):
         if slot + _ROWS_AHEAD < n_neighbours:
-            _ask_ahead(indices, weights, starts[slot + _ROWS_AHEAD], stops[slot + _ROWS_AHEAD])
+            _ask_ahead(indices, weights, starts[slot + _ROWS_AHEAD])
         vote = votes[slot]
         for position in range(np.uint64(starts[slot]), np.uint64(stops[slot])):
             event = np.uint32(indices[position])
             sums[event] += vote * np.float32(weights[position])
-            marks[event >> np.uint32(BLOCK_BITS)] = 1
             log[logged] = event
             logged += np.uint64(1)
-        link = head[users[slot]]
+        link = head[np.uint32(users[slot])]
         while link >= 0:
             event = np.uint32(added[link])
             sums[event] += vote * np.float32(added_weights[link])
-            marks[event >> np.uint32(BLOCK_BITS)] = 1
             log[logged] = event
             logged += np.uint64(1)
             link = following[link]
@@ -91,9 +92,8 @@ def _best_of_block(block, scale, event_scales, open_events, sums):  # type: igno
 
     What is not open is masked out: a choice would make the loads depend on it, which Arm cannot do several at a time.
     """
-    start = np.uint64(block * _BLOCK)
     best = np.int32(0)
-    for event in range(start, start + np.uint64(_BLOCK)):
+    for event in range(block * _BLOCK, (block + np.uint64(1)) * _BLOCK):
         score = np.float32(sums[event] * event_scales[event] * scale)
         bits = np.int32(score.view(np.int32) & np.int32(-np.int32(open_events[event] != 0)))
         best = bits if bits > best else best
@@ -101,12 +101,14 @@ def _best_of_block(block, scale, event_scales, open_events, sums):  # type: igno
 
 
 @inlined
-def _push_events(start, stop, least, scale, event_scales, open_events, sums, keys, size, capacity):  # type: ignore[no-untyped-def]
-    """Offer the open events from start to stop with a score above `least` to the heap `keys`; return its new size."""
+def _list_events(start, stop, least, scale, event_scales, open_events, sums, keys, size):  # type: ignore[no-untyped-def]
+    """Append the keys of the open events from start to stop whose score has at least the bits `least`; return how many
+    there are then. A key is written before it is known whether it counts.
+    """
     for event in range(start, stop):
-        score = sums[event] * event_scales[event] * scale
-        if score > least and open_events[event] != 0:
-            size = push_bounded(keys, size, capacity, key_of(score, event))
+        score = np.float32(sums[event] * event_scales[event] * scale)
+        keys[size] = key_of(score, event)
+        size += np.uint64((score.view(np.int32) >= least) & (open_events[event] != 0))
     return size
 
 
@@ -118,66 +120,46 @@ def find_best(scale, event_scales, open_events, space, capacity):  # type: ignor
     can be below the best `capacity` of those: a first pass finds these, a second one looks into the few blocks that
     reach as far.
     """
-    sums, marks, keys = space.event_sums, space.marked_blocks, space.keys
-    n_blocks = event_scales.size >> BLOCK_BITS
-    size, listed, least = 0, capacity, np.int32(0)
+    sums, bits, keys = space.event_sums, space.block_bits, space.keys
+    n_blocks = np.uint64(event_scales.size >> BLOCK_BITS)
     for block in range(n_blocks):
-        if marks[block] == 0:
-            continue
-        best = _best_of_block(block, scale, event_scales, open_events, sums)
-        if best > least:
-            key = key_of(np.int32(best).view(np.float32), block)
-            keys[listed] = key
-            listed += 1
-            size = push_bounded(keys, size, capacity, key)
-            if size == capacity:
-                # One less than the least that is kept: an equal score of a later block may still have a lower event.
-                least = np.int32(keys[0] >> _SCORE_BITS) - np.int32(1)
-    size, least_score = 0, np.int32(least).view(np.float32)
-    for place in range(capacity, listed):
-        if np.int32(keys[place] >> _SCORE_BITS) > least:
-            start = index_of(keys[place]) * _BLOCK
-            size = _push_events(
-                start,
-                start + _BLOCK,
-                least_score,
-                scale,
-                event_scales,
-                open_events,
-                sums,
-                keys,
-                size,
-                capacity,
-            )
-    start, stop = n_blocks * _BLOCK, event_scales.size
-    size = _push_events(
-        start, stop, least_score, scale, event_scales, open_events, sums, keys, size, capacity
-    )
-    sort_best_first(keys, size)
+        bits[block] = _best_of_block(block, scale, event_scales, open_events, sums)
+    least = least_kept(bits, n_blocks, capacity)
+    listed = np.uint64(0)
+    for block in range(n_blocks):
+        if bits[block] >= least:
+            start, stop = block * _BLOCK, (block + np.uint64(1)) * _BLOCK
+            listed = _list_events(start, stop, least, scale, event_scales, open_events, sums, keys, listed)
+    start, stop = n_blocks * _BLOCK, np.uint64(event_scales.size)
+    listed = _list_events(start, stop, least, scale, event_scales, open_events, sums, keys, listed)
+    size = keep_best(keys, np.int64(listed), capacity)
+    sort_keys(keys, size)
     return size
 
 
 @inlined
-def clear_votes(space):  # type: ignore[no-untyped-def]
-    """Put the sums of marked blocks, and the marks, back to rest."""
-    sums, marks = space.event_sums, space.marked_blocks
-    for block in range(marks.size):
-        if marks[block] != 0:
-            marks[block] = 0
-            start = np.uint64(block * _BLOCK)
-            for event in range(start, start + np.uint64(_BLOCK)):
-                sums[event] = 0.0
-
-
-@inlined
 def find_in_log(log, rank_of_event):  # type: ignore[no-untyped-def]
-    """Where in the log a ranked event stands: (places int32[entries], how many of them count)."""
-    found = np.empty(log.size, np.int32)
-    n_found = 0
-    for at in range(np.uint64(log.size)):
-        # Noted behind the last whether it counts or not: few do, and no processor knows which.
-        found[n_found] = at
-        n_found += rank_of_event[np.uint32(log[at])] != 0
+    """Where in the log a ranked event stands: (places int32[entries], how many of them count).
+
+    Places are noted whether they count or not: few do, and no processor knows which. A first pass notes groups of
+    entries, so that most entries cost no more than to be looked up.
+    """
+    n_entries = np.uint64(log.size) - _GROUP
+    groups = np.empty(log.size, np.int32)
+    n_groups = np.uint64(0)
+    for first in range(np.uint64(0), n_entries, _GROUP):
+        ranks = rank_of_event[np.uint32(log[first])]
+        for entry in range(np.uint64(1), _GROUP):
+            ranks |= rank_of_event[np.uint32(log[first + entry])]
+        groups[n_groups] = first
+        n_groups += np.uint64(ranks != 0)
+    found = np.empty(n_groups * _GROUP + np.uint64(1), np.int32)
+    n_found = np.uint64(0)
+    for which in range(n_groups):
+        start = np.uint64(groups[which])
+        for at in range(start, min(start + _GROUP, n_entries)):
+            found[n_found] = at
+            n_found += np.uint64(rank_of_event[np.uint32(log[at])] != 0)
     return found, n_found
 
 
@@ -194,22 +176,22 @@ def find_votes(log, n_neighbours, rows, space, neighbours, supporters, width):  
     starts, stops = neighbours.starts, neighbours.stops
     found, n_found = find_in_log(log, rank_of_event)
     of_rank = np.zeros((n_neighbours, width), np.float32)
-    slot, begin = 0, np.int64(0)
+    slot, begin = np.uint64(0), np.int64(0)
     for which in range(n_found):
-        at = found[which]
+        at = np.int64(found[which])
         while ends[slot] <= at:
             begin = ends[slot]
-            slot += 1
+            slot += np.uint64(1)
         position = starts[slot] + at - begin
         if position < stops[slot]:
-            weight = weights[position]
+            weight = weights[np.uint64(position)]
         else:
             link = head[users[slot]]
             for _ in range(position - stops[slot]):
                 link = following[link]
             weight = added_weights[link]
         if weight != 0:
-            rank = np.int64(rank_of_event[log[at]]) - 1
+            rank = np.uint64(rank_of_event[np.uint32(log[at])]) - np.uint64(1)
             of_rank[slot, rank] = votes[slot] * np.float32(weight)
             supporters[rank] += 1
             slot_of_user[users[slot]] = slot

@@ -20,11 +20,11 @@ class Workspace(NamedTuple):
 
     user_sums: NDArray[np.float32]  #: [users]
     touched_users: NDArray[np.int32]  #: [users + 1], no rest state
+    user_bits: NDArray[np.int32]  #: [users], no rest state: similarities of the touched users, as bits
+    places: NDArray[np.int32]  #: [users + 1], no rest state: those that count, of touched users or in a row
     slot_of_user: NDArray[np.int32]  #: [users], -1
-    event_sums: NDArray[np.float32]  #: [events, rounded up to whole blocks]
-    marked_blocks: NDArray[
-        np.uint8
-    ]  #: [events / 64, rounded up], which parts of `event_sums` are not at rest
+    event_sums: NDArray[np.float32]  #: [events]
+    block_bits: NDArray[np.int32]  #: [whole blocks of events], no rest state: the best score of each, as bits
     touched_events: NDArray[np.int32]  #: [events + 1], no rest state
     rank_of_event: NDArray[
         np.uint8
@@ -60,13 +60,14 @@ class Answer(NamedTuple):
 
 def workspace(users: int, events: int) -> Workspace:
     """Scratch space for matrices of at most `users` × `events`."""
-    blocks = -(-events >> BLOCK_BITS)
     return Workspace(
         user_sums=np.zeros(users, np.float32),
         touched_users=np.empty(users + 1, np.int32),
+        user_bits=np.empty(users, np.int32),
+        places=np.empty(users + 1, np.int32),
         slot_of_user=np.full(users, -1, np.int32),
-        event_sums=np.zeros(blocks << BLOCK_BITS, np.float32),
-        marked_blocks=np.zeros(blocks, np.uint8),
+        event_sums=np.zeros(events, np.float32),
+        block_bits=np.empty(events >> BLOCK_BITS, np.int32),
         touched_events=np.empty(events + 1, np.int32),
         rank_of_event=np.zeros(events, np.uint8),
         keys=np.empty(max(users, events) + MOST_ANSWERS, np.uint64),

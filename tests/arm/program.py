@@ -63,7 +63,6 @@ def by_votes(model: Model, people: int) -> dict[str, np.ndarray]:
 
     def find(sums: np.ndarray, line: int) -> None:
         space.event_sums[:n_events] = sums
-        space.marked_blocks[:] = 1
         size = find_best(np.float32(0.5), event_scales, open_events, space, LIMIT)
         best[line, :size] = space.keys[:size]
 

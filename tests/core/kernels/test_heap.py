@@ -78,6 +78,26 @@ def test_a_partition_brings_the_best_to_the_front_and_loses_no_key(
     np.testing.assert_array_equal(np.sort(keys), np.sort(before))
 
 
+def bits_of(scores: dict[int, np.float32]) -> np.ndarray:
+    return np.array(list(scores.values()), np.float32).view(np.int32)
+
+
+@given(SCORED, st.integers(1, 40), st.integers(0, 5))
+def test_the_least_that_is_kept_leaves_as_many_as_wanted_and_those_equal_to_it(
+    scores: dict[int, np.float32], k: int, beyond: int
+) -> None:
+    bits = bits_of(scores)
+    beyond_all = np.full(beyond, np.iinfo(np.int32).max, np.int32)
+    least = heap.least_kept(np.concatenate((bits, beyond_all)), bits.size, k)
+    ranked = oracles.top_k(scores, len(scores))
+    if len(ranked) < k:
+        assert least == 1
+    else:
+        worst = bits_of(scores)[list(scores).index(ranked[k - 1])]
+        better = max((bits[bits < worst].max(initial=0)), 0)
+        assert better < least <= worst
+
+
 @given(SCORED)
 def test_sorting_keys_puts_the_best_first(scores: dict[int, np.float32]) -> None:
     keys = keys_of(scores)

@@ -209,6 +209,8 @@ def test_of_equally_similar_people_the_lower_rows_are_neighbours() -> None:
     live = live_site(np.array([[255, 0, 0], [255, 255, 0], [255, 0, 255], [255, 255, 0]], np.uint8))
     _, neighbours, _ = ask(live, profile_of(live, 0), k=2)
     assert neighbours == [1, 2]
+    live = live_site(np.full((4, 1), 255, np.uint8))
+    assert [ask(live, profile_of(live, user), k=2)[1] for user in (0, 3)] == [[1, 2], [0, 1]]
 
 
 def test_of_equal_scores_the_lower_event_is_recommended() -> None:

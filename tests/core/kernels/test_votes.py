@@ -5,10 +5,9 @@ from hypothesis import strategies as st
 
 from core.kernels.heap import index_of
 from core.kernels.jit import kernel
-from core.kernels.votes import clear_votes, find_best
-from core.kernels.workspace import BLOCK_BITS, Workspace, workspace
+from core.kernels.votes import find_best
+from core.kernels.workspace import Workspace, workspace
 from tests import oracles
-from tests.live import is_at_rest
 
 HALF = np.float32(0.5)
 
@@ -18,21 +17,10 @@ def best_of(scale, event_scales, open_events, space, capacity):  # type: ignore[
     return find_best(scale, event_scales, open_events, space, capacity)
 
 
-@kernel
-def clear(space):  # type: ignore[no-untyped-def]
-    clear_votes(space)
-
-
-def cast(space: Workspace, sums: np.ndarray) -> None:
-    """Votes as `cast_votes` leaves them."""
-    space.event_sums[: sums.size] = sums
-    space.marked_blocks[np.flatnonzero(sums) >> BLOCK_BITS] = 1
-
-
 def found(
     space: Workspace, sums: np.ndarray, scales: np.ndarray, open_events: np.ndarray, n: int
 ) -> list[int]:
-    cast(space, sums)
+    space.event_sums[: sums.size] = sums
     size = best_of(HALF, scales, open_events, space, n)
     return [int(index_of(key)) for key in space.keys[:size]]
 
@@ -48,8 +36,6 @@ def test_the_best_of_many_blocks_are_those_of_the_slow_twin_with_ties_to_the_low
     space = workspace(0, n_events)
     scores = {e: sums[e] * scales[e] * HALF for e in range(n_events) if open_events[e]}
     assert found(space, sums, scales, open_events, n) == oracles.top_k(scores, n)
-    clear(space)
-    assert is_at_rest(space)
 
 
 @pytest.mark.parametrize("n_events", [63, 64, 65, 129])
