@@ -59,6 +59,9 @@ class GroupV1:
         (self.memory / "memory.limit_in_bytes").write_text(str(limits.memory_bytes), "ascii")
         (self.memory / "memory.swappiness").write_text("0", "ascii")
         (self.processor / "cpu.cfs_period_us").write_text(str(PERIOD_US), "ascii")
+        # Beside others a group weighs as much as one process, whatever the priorities inside: as much as this one.
+        weight = 1_024 * 1.25 ** -os.getpriority(os.PRIO_PROCESS, 0)
+        (self.processor / "cpu.shares").write_text(str(round(weight)), "ascii")
         (self.processor / "cpu.cfs_quota_us").write_text(str(round(PERIOD_US * limits.cores)), "ascii")
 
     def wrapping(self) -> list[str]:
@@ -90,6 +93,8 @@ class GroupV2:
         (self.directory / "memory.max").write_text(str(limits.memory_bytes), "ascii")
         with suppress(FileNotFoundError):  # a kernel without swap
             (self.directory / "memory.swap.max").write_text("0", "ascii")
+        priority = os.getpriority(os.PRIO_PROCESS, 0)
+        (self.directory / "cpu.weight.nice").write_text(str(priority), "ascii")
         (self.directory / "cpu.max").write_text(f"{round(PERIOD_US * limits.cores)} {PERIOD_US}", "ascii")
 
     def wrapping(self) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Literal
 import orjson
 
 from service.jobs import Job, JobFiles
+from service.priority import let_others_go_first
 from service.tasks import end_tasks
 
 logger = logging.getLogger(__name__)
@@ -76,6 +77,7 @@ class Retraining:
         except OSError as error:
             job.status, job.reason = "failed", f"the training could not be started: {error.strerror}"
             return
+        let_others_go_first(process.pid)
         try:
             out, told = await process.communicate()
         except asyncio.CancelledError:

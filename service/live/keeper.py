@@ -31,6 +31,9 @@ logger = logging.getLogger(__name__)
 REMOVALS_SECONDS = 30.0
 #: While the database answers, what is served is never older than this; later than that it is said in /ready.
 STALE_SECONDS = 15.0
+#: A look at the database scans the table of events inside of it. Where that takes long, as on a machine that is out of
+#: credits, looks take at most a twentieth of the time, so long as no more than so many periods pass between two.
+LOOKS_SHARE, LONGEST_PERIODS = 0.05, 1.5
 #: With a snapshot to start from, a database gets so long to say what is new before it is served.
 CATCH_UP_SECONDS = 1.0
 
@@ -77,11 +80,11 @@ class Keeper:
         """
         await self._step("model", self._take_over_model)
         following = [
-            asyncio.create_task(self._repeat(what, work, news))
-            for what, work, news in (
-                ("model", self._take_over_model, self._model_news),
-                ("queue", self._follow_queue, None),
-                ("database", self._follow_site, None),
+            asyncio.create_task(self._repeat(what, work, news, share))
+            for what, work, news, share in (
+                ("model", self._take_over_model, self._model_news, 1.0),
+                ("queue", self._follow_queue, None, 1.0),
+                ("database", self._follow_site, None, LOOKS_SHARE),
             )
         ]
         try:
@@ -130,15 +133,17 @@ class Keeper:
         return [follower for follower in (self._follower, self._next) if follower is not None]
 
     async def _repeat(
-        self, what: str, work: Callable[[], Awaitable[None]], news: asyncio.Event | None
+        self, what: str, work: Callable[[], Awaitable[None]], news: asyncio.Event | None, share: float
     ) -> None:
-        """Do one thing again and again; `news` cuts the wait between two times short."""
+        """Do one thing again and again, `share` of the time at most; `news` cuts the wait between two times short."""
         news = news or asyncio.Event()
         while True:
             news.clear()
+            began = time.monotonic()
             await self._step(what, work)
+            pause = pause_after(time.monotonic() - began, self._poll_seconds, share)
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._poll_seconds / 2):
+                async with asyncio.timeout(pause):
                     await news.wait()
 
     async def _step(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
@@ -246,3 +251,11 @@ def _let_go(last: list[Follower | None]) -> None:
     """Drop the last reference to what does not serve any more, here, so that the event loop need not free it."""
     last.clear()
     give_memory_back()
+
+
+def pause_after(seconds: float, poll_seconds: float, share: float) -> float:
+    """How long to rest after something that took so long, for it to take `share` of the time at most.
+
+    At least half a period, and at most LONGEST_PERIODS of them.
+    """
+    return min(max(poll_seconds / 2, seconds / share - seconds), LONGEST_PERIODS * poll_seconds)

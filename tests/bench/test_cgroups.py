@@ -27,12 +27,31 @@ def a_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mounts: str, own: 
         monkeypatch.setattr(cgroups, name, tmp_path / name)
 
 
+@pytest.fixture(autouse=True)
+def _ordinary_priority(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.getpriority", lambda *_: 0)
+
+
+def test_a_group_weighs_as_much_as_a_process_of_the_priority_of_whoever_makes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.getpriority", lambda *_: 5)
+
+    GroupV1(tmp_path, tmp_path).limit(LIMITS)
+    GroupV2(tmp_path).limit(LIMITS)
+
+    # 1024 / 1.25⁵, the weight of that priority in the kernel's own table being 335.
+    assert files(tmp_path)["cpu.shares"] == "336"
+    assert files(tmp_path)["cpu.weight.nice"] == "5"
+
+
 def test_a_group_of_version_1_bounds_memory_and_processor_time_under_two_controllers(tmp_path: Path) -> None:
     GroupV1(tmp_path, tmp_path).limit(LIMITS)
 
     assert files(tmp_path) == {
         "memory.limit_in_bytes": "67108864",
         "memory.swappiness": "0",
+        "cpu.shares": "1024",
         "cpu.cfs_period_us": "100000",
         "cpu.cfs_quota_us": "20000",
     }
@@ -44,6 +63,7 @@ def test_a_group_of_version_2_has_all_bounds_in_one_directory(tmp_path: Path) ->
     assert files(tmp_path) == {
         "memory.max": "67108864",
         "memory.swap.max": "0",
+        "cpu.weight.nice": "0",
         "cpu.max": "20000 100000",
     }
 

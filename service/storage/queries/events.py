@@ -28,7 +28,7 @@ CHANGED_EVENTS = Statement(
 )
 EVENT_IDS = Statement("SELECT CAST(id AS CHAR) FROM events WHERE id > ? ORDER BY id LIMIT ?")
 EVENTS_FINGERPRINT = Statement(
-    "SELECT COUNT(*), COALESCE(SUM({checksum:id, updated_at}), 0), COALESCE(MAX({epoch:updated_at}), 0)"
+    "SELECT COUNT(*), COALESCE(SUM({checksum:id, updated_at}), 0), COALESCE({epoch:MAX(updated_at)}, 0)"
     " FROM events"
 )
 
