@@ -156,7 +156,7 @@ async def _train(settings: Settings, seed: int, only_if_new: bool, force: bool) 
     registry = ModelRegistry(settings.models_directory)
     with training_turn(settings.models_directory):
         chosen = read_chosen(settings.models_directory)
-        database = await open_configured_database(settings)
+        database = await open_configured_database(settings, is_patient=True)
         try:
             least, days = settings.retrain_min_interactions, settings.retrain_threshold_days
             if only_if_new and (
@@ -207,7 +207,7 @@ async def _evaluate(settings: Settings, seed: int, k: int) -> Validation | None:
 
 
 async def _snapshot(settings: Settings) -> Snapshot:
-    database = await open_configured_database(settings)
+    database = await open_configured_database(settings, is_patient=True)
     try:
         return await take_snapshot(database, int(utc_now().timestamp()))
     finally:

@@ -130,7 +130,8 @@ def test_a_model_that_cannot_be_written_is_one_line_and_a_failure(home, monkeypa
 
 @pytest.mark.parametrize(("command", "outcome"), [("train", "published"), ("evaluate", "measured")])
 def test_a_database_that_is_away_is_one_line_and_a_failure(home, monkeypatch, command, outcome):
-    async def away(settings):
+    async def away(settings, *, is_patient):
+        assert is_patient  # it may run when nobody else wants the processor
         raise StorageUnavailable("db:3306/gigsdb: connection refused")
 
     monkeypatch.setattr(cli, "open_configured_database", away)
