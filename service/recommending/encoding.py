@@ -21,7 +21,6 @@ from service.live.cards import MEMBERS, Cards
 from service.live.event import json_text
 from service.live.labels import NO_LABELS, Labels
 from service.recommending.items import Context, encode_items
-from service.recommending.pieces import make_pieces
 
 #: Names of cities and arms kept as the kernel takes them.
 _TEXTS_KEPT = 256
@@ -51,7 +50,6 @@ class Encoder:
 
     def __init__(self) -> None:
         self._out = np.empty(1 << 17, np.uint8)
-        self._pieces = make_pieces()
         self._text = lru_cache(_TEXTS_KEPT)(_as_array)
         self._encode_items = self._pin_encode_items()
 
@@ -73,9 +71,7 @@ class Encoder:
         """
         where = b"in " + json_text(told.city) if told.city else b"right now"
         algorithm = json_text(told.algorithm)
-        context = Context(
-            self._pieces, cards, labels, told.liked, masses, self._text(where), self._text(algorithm)
-        )
+        context = Context(cards, labels, told.liked, masses, self._text(where), self._text(algorithm))
         while True:
             length = self._encode_items(self._out, context, *ranking, start)
             if length >= 0:
@@ -86,7 +82,7 @@ class Encoder:
         text = np.empty(0, np.uint8)
         cards = Cards(text, np.empty((0, MEMBERS + 2), np.int64))
         nobody, nothing = np.empty(0, np.int32), np.empty(0, np.float32)
-        context = Context(self._pieces, cards, NO_LABELS, nobody, nothing, text, text)
+        context = Context(cards, NO_LABELS, nobody, nothing, text, text)
         return pinned(encode_items, self._out, context, answer(1), 0, 0, 0)
 
 

@@ -16,11 +16,11 @@ from service.recommending.pieces import (
     AFTER,
     ALONE,
     BEFORE,
+    BLOB,
     FIRST_SENTENCE,
     NAMES,
+    STARTS,
     Piece,
-    Pieces,
-    make_pieces,
 )
 from service.recommending.units import (
     FEWEST_TOLD,
@@ -33,16 +33,15 @@ from service.recommending.units import (
     units_of,
 )
 
-#: The last column of the bounds of a card, and the bytes of a cache line.
-_MEMBERS_END, _LINE_BYTES = MEMBERS + 1, 64
+#: The bounds of a card, and the bytes of a cache line.
+_BOUNDS, _LINE_BYTES = MEMBERS + 2, 64
 #: More than all pieces and numbers of one recommendation take, in bytes.
-_ITEM_OVERHEAD = make_pieces().blob.size + (REASONS + PARTS) * 128 + 512
+_ITEM_OVERHEAD = BLOB.size + (REASONS + PARTS) * 128 + 512
 
 
 class Context(NamedTuple):
     """What the kernel reads beside the ranking."""
 
-    pieces: Pieces
     cards: Cards
     labels: Labels
     liked: NDArray[np.int32]  #: [p], the events of the profile
@@ -52,9 +51,9 @@ class Context(NamedTuple):
 
 
 @inlined
-def _fixed(out, at, pieces, piece):  # type: ignore[no-untyped-def]
-    start = pieces.starts[piece]
-    return put_text(out, at, pieces.blob, start, pieces.starts[piece + 1] - start)
+def _fixed(out, at, piece):  # type: ignore[no-untyped-def]
+    start = STARTS[piece]
+    return put_text(out, at, BLOB, start, STARTS[piece + 1] - start)
 
 
 @inlined
@@ -71,36 +70,36 @@ def _card_length(cards, event):  # type: ignore[no-untyped-def]
 @inlined
 def _item(out, at, context, answer, rank, is_personal, units, causes):  # type: ignore[no-untyped-def]
     """One recommendation. `units` int64[PARTS] and `causes` int64[REASONS] are scratch."""
-    pieces, event = context.pieces, answer.events[rank]
+    event = answer.events[rank]
     total = units_of(shown_score(answer, rank), SCORE_DECIMALS)
     greatest = split_score(answer.parts[rank], total, units)
     people = answer.supporters[rank] if is_personal else 0
     named = count_named(answer.reasons[rank]) if is_personal and units[Part.COLLABORATIVE] != 0 else 0
-    at = _fixed(out, at, pieces, Piece.OPEN)
+    at = _fixed(out, at, Piece.OPEN)
     at = _card_text(out, at, context.cards, event, MEMBERS)
-    at = _fixed(out, at, pieces, Piece.SCORE)
+    at = _fixed(out, at, Piece.SCORE)
     at = put_decimal(out, at, total, SCORE_DECIMALS)
-    at = _fixed(out, at, pieces, Piece.RANK_SCORE)
+    at = _fixed(out, at, Piece.RANK_SCORE)
     best = shown_score(answer, 0)
     at = put_decimal(out, at, units_of(shown_score(answer, rank) / best if best > 0.0 else 0.0, 4), 4)
-    at = _fixed(out, at, pieces, Piece.CONFIDENCE)
+    at = _fixed(out, at, Piece.CONFIDENCE)
     at = put_decimal(out, at, units_of(_confidence(context, event, people, is_personal), 3), 3)
-    at = _fixed(out, at, pieces, Piece.REASON)
+    at = _fixed(out, at, Piece.REASON)
     at = _reason(out, at, context, answer, rank, greatest, people, named)
-    at = _rank_reasons(out, at, pieces, units, greatest)
-    at = _fixed(out, at, pieces, Piece.ALGORITHM)
+    at = _rank_reasons(out, at, units, greatest)
+    at = _fixed(out, at, Piece.ALGORITHM)
     if is_personal:
         at = put_text(out, at, context.algorithm, 0, context.algorithm.size)
     else:
-        at = _fixed(out, at, pieces, Piece.BY_POPULARITY)
-    at = _fixed(out, at, pieces, Piece.BECAUSE)
+        at = _fixed(out, at, Piece.BY_POPULARITY)
+    at = _fixed(out, at, Piece.BECAUSE)
     if is_personal and units[Part.COLLABORATIVE] != 0:
         at = _because(out, at, context, answer, rank, named, units[Part.COLLABORATIVE], total, causes)
     else:
-        at = _fixed(out, at, pieces, Piece.NO_OTHER)
-    at = _fixed(out, at, pieces, Piece.NEIGHBOURS)
-    at = _people(out, at, pieces, people, Piece.NULL)
-    return _fixed(out, at, pieces, Piece.CLOSE)
+        at = _fixed(out, at, Piece.NO_OTHER)
+    at = _fixed(out, at, Piece.NEIGHBOURS)
+    at = _people(out, at, people, Piece.NULL)
+    return _fixed(out, at, Piece.CLOSE)
 
 
 @inlined
@@ -116,24 +115,23 @@ def _confidence(context, event, people, is_personal):  # type: ignore[no-untyped
 @inlined
 def _reason(out, at, context, answer, rank, greatest, people, named):  # type: ignore[no-untyped-def]
     """A sentence about the greatest part of the score."""
-    pieces = context.pieces
     if greatest == Part.POPULARITY:
         is_known = context.masses[answer.events[rank]] >= 1.0
-        at = _fixed(out, at, pieces, Piece.POPULAR if is_known else Piece.NEW)
+        at = _fixed(out, at, Piece.POPULAR if is_known else Piece.NEW)
         return put_text(out, at, context.where, 0, context.where.size)
     if greatest != Part.COLLABORATIVE:
         return _about_content(out, at, context, greatest, answer.subjects[rank, greatest])
     if people > 0:
-        at = _people(out, at, pieces, people, Piece.A_FEW)
-        at = _fixed(out, at, pieces, Piece.PEOPLE)
+        at = _people(out, at, people, Piece.A_FEW)
+        at = _fixed(out, at, Piece.PEOPLE)
     if named == 0:
-        return at if people > 0 else _fixed(out, at, pieces, Piece.YOUR_TASTE)
-    at = _fixed(out, at, pieces, Piece.ABOVE_ALL if people > 0 else Piece.BECAUSE_YOU_LIKED)
+        return at if people > 0 else _fixed(out, at, Piece.YOUR_TASTE)
+    at = _fixed(out, at, Piece.ABOVE_ALL if people > 0 else Piece.BECAUSE_YOU_LIKED)
     for place in range(min(2, named)):
         if place > 0:
-            at = _fixed(out, at, pieces, Piece.AND)
+            at = _fixed(out, at, Piece.AND)
         at = _card_text(out, at, context.cards, context.liked[answer.reasons[rank, place]], TITLE)
-    return _fixed(out, at, pieces, Piece.END_QUOTE)
+    return _fixed(out, at, Piece.END_QUOTE)
 
 
 @inlined
@@ -142,10 +140,10 @@ def _about_content(out, at, context, part, feature):  # type: ignore[no-untyped-
     sentence = FIRST_SENTENCE + 3 * part
     length = _label_length(context.labels, feature)
     if length == 0:
-        return _fixed(out, at, context.pieces, sentence + ALONE)
-    at = _fixed(out, at, context.pieces, sentence + BEFORE)
+        return _fixed(out, at, sentence + ALONE)
+    at = _fixed(out, at, sentence + BEFORE)
     at = put_text(out, at, context.labels.blob, context.labels.bounds[feature], length)
-    return _fixed(out, at, context.pieces, sentence + AFTER)
+    return _fixed(out, at, sentence + AFTER)
 
 
 @inlined
@@ -156,61 +154,61 @@ def _label_length(labels, feature):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _rank_reasons(out, at, pieces, units, greatest):  # type: ignore[no-untyped-def]
+def _rank_reasons(out, at, units, greatest):  # type: ignore[no-untyped-def]
     """The parts that are not nothing in print; the greatest always, or a score of 0 would have none."""
-    at = _fixed(out, at, pieces, Piece.RANK_REASONS)
+    at = _fixed(out, at, Piece.RANK_REASONS)
     is_first = True
     for part in range(PARTS):
         if units[part] == 0 and part != greatest:
             continue
         if not is_first:
-            at = _fixed(out, at, pieces, Piece.NEXT_REASON)
+            at = _fixed(out, at, Piece.NEXT_REASON)
         is_first = False
-        at = _fixed(out, at, pieces, NAMES + part)
-        at = _fixed(out, at, pieces, Piece.WEIGHT)
+        at = _fixed(out, at, NAMES + part)
+        at = _fixed(out, at, Piece.WEIGHT)
         at = put_decimal(out, at, units[part], SCORE_DECIMALS)
-    return _fixed(out, at, pieces, Piece.CLOSE_REASONS)
+    return _fixed(out, at, Piece.CLOSE_REASONS)
 
 
 @inlined
-def _people(out, at, pieces, people, too_few):  # type: ignore[no-untyped-def]
+def _people(out, at, people, too_few):  # type: ignore[no-untyped-def]
     """How many people, or the piece that stands for too few to tell."""
-    return put_whole(out, at, people) if people >= FEWEST_TOLD else _fixed(out, at, pieces, too_few)
+    return put_whole(out, at, people) if people >= FEWEST_TOLD else _fixed(out, at, too_few)
 
 
 @inlined
 def _because(out, at, context, answer, rank, named, of_part, total, causes):  # type: ignore[no-untyped-def]
     """The greatest contributors and the rest, in units that add up to those of the collaborative part."""
-    pieces, cards = context.pieces, context.cards
+    cards = context.cards
     contributors = answer.contributors[rank]
     rest = split_cause(answer.contributions[rank], named, contributors, of_part, causes)
     for place in range(named):
         event = context.liked[answer.reasons[rank, place]]
         if place > 0:
-            at = _fixed(out, at, pieces, Piece.COMMA)
-        at = _fixed(out, at, pieces, Piece.CAUSE)
+            at = _fixed(out, at, Piece.COMMA)
+        at = _fixed(out, at, Piece.CAUSE)
         at = _card_text(out, at, cards, event, ID)
-        at = _fixed(out, at, pieces, Piece.CAUSE_TITLE)
+        at = _fixed(out, at, Piece.CAUSE_TITLE)
         at = _card_text(out, at, cards, event, TITLE)
-        at = _fixed(out, at, pieces, Piece.WEIGHT)
-        at = _weight_and_share(out, at, pieces, causes[place], total)
+        at = _fixed(out, at, Piece.WEIGHT)
+        at = _weight_and_share(out, at, causes[place], total)
     others = contributors - named
     if others <= 0:
-        return _fixed(out, at, pieces, Piece.NO_OTHER)
-    at = _fixed(out, at, pieces, Piece.OTHER)
+        return _fixed(out, at, Piece.NO_OTHER)
+    at = _fixed(out, at, Piece.OTHER)
     at = put_whole(out, at, others)
-    at = _fixed(out, at, pieces, Piece.OTHER_WEIGHT)
-    return _weight_and_share(out, at, pieces, rest, total)
+    at = _fixed(out, at, Piece.OTHER_WEIGHT)
+    return _weight_and_share(out, at, rest, total)
 
 
 @inlined
-def _weight_and_share(out, at, pieces, units, total):  # type: ignore[no-untyped-def]
+def _weight_and_share(out, at, units, total):  # type: ignore[no-untyped-def]
     """A part of a score, and that part of the whole; both from the printed units, so that they agree."""
     at = put_signed(out, at, units, SCORE_DECIMALS)
-    at = _fixed(out, at, pieces, Piece.SHARE)
+    at = _fixed(out, at, Piece.SHARE)
     share = units_of(abs(units) / total if total > 0 else 0.0, 4)
     at = put_signed(out, at, share if units >= 0 else -share, 4)
-    return _fixed(out, at, pieces, Piece.CLOSE)
+    return _fixed(out, at, Piece.CLOSE)
 
 
 @inlined
@@ -229,12 +227,12 @@ def _room_for(context, answer, rank, is_personal):  # type: ignore[no-untyped-de
 
 
 @inlined
-def _ask_for_texts(cards, events):  # type: ignore[no-untyped-def]
-    """Prefetch the cards of some events, -1 for none; their bounds have to be near already."""
+def _ask_for_texts(cards, events, last):  # type: ignore[no-untyped-def]
+    """Prefetch the texts of some events, -1 for none, up to `last`; their bounds have to be near already."""
     blob, bounds = cards.blob, cards.bounds
     for event in events:
         if event >= 0:
-            for at in range(bounds[event, 0], bounds[event, _MEMBERS_END], _LINE_BYTES):
+            for at in range(bounds[event, 0], bounds[event, last + 1], _LINE_BYTES):
                 prefetch(blob, at)
 
 
@@ -243,16 +241,19 @@ def _ask_ahead(context, answer, n_personal, n):  # type: ignore[no-untyped-def]
     """Prefetch all that an answer copies from: cards lie about in many megabytes."""
     cards, liked, masses = context.cards, context.liked, context.masses
     flat = cards.bounds.reshape(-1)
-    named = np.full(n + n_personal * REASONS, -1, np.int32)
-    named[:n] = answer.events[:n]
+    shown = answer.events[:n]
+    named = np.full(n_personal * REASONS, -1, np.int32)
     for rank in range(n_personal):
         for place in range(REASONS):
             if answer.reasons[rank, place] >= 0:
-                named[n + rank * REASONS + place] = liked[answer.reasons[rank, place]]
-    for event in named:
-        prefetch(flat, (_MEMBERS_END + 1) * event)
+                named[rank * REASONS + place] = liked[answer.reasons[rank, place]]
+    for event in shown:
+        prefetch(flat, _BOUNDS * event)
         prefetch(masses, event)
-    _ask_for_texts(cards, named)
+    for event in named:
+        prefetch(flat, _BOUNDS * event)
+    _ask_for_texts(cards, shown, MEMBERS)
+    _ask_for_texts(cards, named, TITLE)
 
 
 @kernel
@@ -270,6 +271,6 @@ def encode_items(out, context, answer, n_personal, n, start):  # type: ignore[no
         if end > out.size:
             return out.size - end
         if rank > start:
-            at = _fixed(out, at, context.pieces, Piece.COMMA)
+            at = _fixed(out, at, Piece.COMMA)
         at = _item(out, at, context, answer, rank, rank < n_personal, units, causes)
     return at

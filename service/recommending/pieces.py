@@ -1,11 +1,11 @@
 """The texts of an answer that are the same for every event, as one block that the encoder copies from."""
 
 from enum import IntEnum
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.kernels.text import SLACK
 from core.reasons import PARTS, Part
 
 
@@ -82,21 +82,13 @@ BEFORE, AFTER, ALONE = 0, 1, 2
 FIRST_SENTENCE = NAMES + PARTS
 
 
-class Pieces(NamedTuple):
-    """The fixed texts as the kernel takes them: piece p is blob[starts[p] : starts[p + 1]]."""
-
-    blob: NDArray[np.uint8]
-    starts: NDArray[np.int64]
-
-
-def make_pieces() -> Pieces:
-    """All texts: those of `Piece`, the parts' names, the parts' sentences (`SENTENCES`)."""
-    encoded = [text.encode() for text in _texts()]
-    starts = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
-    return Pieces(np.frombuffer(b"".join(encoded), np.uint8).copy(), starts)
-
-
 def _texts() -> list[str]:
     names = [part.name.lower() for part in Part]
     sentences = [text for part in Part for text in SENTENCES.get(part, ("", "", ""))]
     return [*(_TEXTS[piece] for piece in Piece), *names, *sentences]
+
+
+#: All texts, constants of the kernel that is compiled with them: piece p is BLOB[STARTS[p] : STARTS[p + 1]]. Behind
+#: them is the room that copying short ones takes (`core.kernels.text`).
+STARTS: NDArray[np.int64] = np.cumsum([0, *(len(text.encode()) for text in _texts())], dtype=np.int64)
+BLOB: NDArray[np.uint8] = np.frombuffer("".join(_texts()).encode() + bytes(SLACK), np.uint8).copy()

@@ -4,15 +4,15 @@ from hypothesis import strategies as st
 
 from core.kernels.copying import copy_bytes
 from core.kernels.jit import kernel
-from core.kernels.text import put_decimal, put_signed, put_text, put_whole
+from core.kernels.text import SLACK, put_decimal, put_signed, put_text, put_whole
 
 LARGEST = 2**62
 
 
 @kernel
-def write(out, number, decimals, text):  # type: ignore[no-untyped-def]
+def write(out, number, decimals, text, length):  # type: ignore[no-untyped-def]
     at = put_whole(out, 0, number)
-    at = put_text(out, at, text, 1, text.size - 1)
+    at = put_text(out, at, text, 1, length - 1)
     at = put_decimal(out, at, number, decimals)
     return put_signed(out, at, -number, decimals)
 
@@ -27,14 +27,34 @@ def decimal(units: int, decimals: int) -> str:
     return f"{digits[:-decimals]}.{digits[-decimals:]}"
 
 
-@given(st.integers(0, LARGEST) | st.integers(0, 1000), st.integers(1, 9), st.binary(min_size=1, max_size=70))
-def test_numbers_and_texts_follow_each_other_digit_by_digit(number: int, decimals: int, text: bytes) -> None:
-    out = np.zeros(200, np.uint8)
-    at = write(out, number, decimals, np.frombuffer(text, np.uint8).copy())
+@given(
+    st.integers(0, LARGEST) | st.integers(0, 1000) | st.sampled_from([10**power - 1 for power in range(19)]),
+    st.integers(1, 9),
+    st.binary(min_size=1, max_size=70),
+    st.binary(max_size=70),
+)
+def test_numbers_and_texts_follow_each_other(number: int, decimals: int, text: bytes, behind: bytes) -> None:
+    out = np.full(200 + SLACK, 7, np.uint8)
+    at = write(out, number, decimals, np.frombuffer(text + behind, np.uint8).copy(), len(text))
     sign = "-" if number else ""
     written = f"{decimal(number, decimals)}{sign}{decimal(number, decimals)}".encode()
     assert out[:at].tobytes() == str(number).encode() + text[1:] + written
-    assert not out[at:].any()
+    assert (out[at + SLACK :] == 7).all()
+
+
+@kernel
+def put_eight(out, numbers):  # type: ignore[no-untyped-def]
+    at = 0
+    for number in numbers:
+        at = put_decimal(out, at, number, 8)
+    return at
+
+
+def test_every_four_digits_are_written_as_they_are() -> None:
+    for fours in (np.arange(10_000), np.arange(10_000) * 10_000, np.arange(10_000) * 10_001):
+        out = np.empty(fours.size * 10 + SLACK, np.uint8)
+        at = put_eight(out, fours)
+        assert out[:at].tobytes().decode() == "".join(f"0.{number:08}" for number in fours.tolist())
 
 
 @given(st.binary(max_size=100), st.integers(0, 9), st.data())
