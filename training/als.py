@@ -1,5 +1,8 @@
 """Fitting the factors of the `als` arm. The only place that imports implicit, when it is needed: it brings SciPy."""
 
+import hashlib
+from typing import Protocol
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,6 +12,28 @@ from core.sparse import Rows, entry_rows
 
 #: Threads of the solver. Each vector is solved for by itself, so their number changes no bit of the outcome.
 THREADS = 2
+
+
+class FactorsFit(Protocol):
+    """What fits factors: `fit_factors`, or what has kept those that it fitted."""
+
+    def __call__(self, liked: Rows, neighbourhood: Neighbourhood, settings: AlsSettings) -> Factors: ...
+
+
+class KeptFactors:
+    """Fits as `fit_factors` and keeps what it has fitted: the same preferences and settings are fitted once."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[AlsSettings, bytes], Factors] = {}
+
+    def __call__(self, liked: Rows, neighbourhood: Neighbourhood, settings: AlsSettings) -> Factors:
+        digest = hashlib.sha256(str(neighbourhood.event_masses.size).encode())
+        for array in liked:
+            digest.update(np.ascontiguousarray(array).data)
+        key = settings, digest.digest()
+        if key not in self._kept:
+            self._kept[key] = fit_factors(liked, neighbourhood, settings)
+        return self._kept[key]
 
 
 def fit_factors(liked: Rows, neighbourhood: Neighbourhood, settings: AlsSettings) -> Factors:

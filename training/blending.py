@@ -21,7 +21,7 @@ from core.live_site import LiveSite
 from core.recommender import Recommender
 from core.sparse import Rows, row_columns
 from core.splits import holdout_per_user
-from training.als import fit_factors
+from training.als import FactorsFit, fit_factors
 
 HELD_OUT = 0.2
 #: By band; more would take time and change the weights by less than their error.
@@ -58,6 +58,7 @@ def learn_blend(
     collaborative: CollaborativeSettings,
     als: AlsSettings,
     seed: int = 0,
+    fit: FactorsFit = fit_factors,
 ) -> Blend:
     """The blend that ranks held-out likes best, by band; that of `default_blend` for a band of too few people.
 
@@ -67,7 +68,7 @@ def learn_blend(
     if np.count_nonzero(np.diff(held_out.indptr)) < LEAST_PEOPLE:
         return default_blend()
     neighbourhood = fit_neighbourhood(train, n_events, collaborative)
-    factors = fit_factors(train, neighbourhood, als)
+    factors = fit(train, neighbourhood, als)
     return blend_of(train, held_out, neighbourhood, factors, collaborative, als, seed)
 
 

@@ -9,7 +9,7 @@ from core.model import Model, ModelSettings
 from core.popularity import fit_popularity
 from core.sparse import no_pairs
 from core.vocabulary import Vocabulary
-from training.als import fit_factors
+from training.als import FactorsFit, fit_factors
 from training.blending import learn_blend
 
 
@@ -22,8 +22,12 @@ def fit_model(
     event_created: NDArray[np.float64],
     settings: ModelSettings,
     cutoff: float,
+    fit: FactorsFit = fit_factors,
 ) -> tuple[Model, BuildReport]:
-    """Fit every arm on the rows of `log` up to `cutoff` (unix seconds); also what became of those rows."""
+    """Fit every arm on the rows of `log` up to `cutoff` (unix seconds); also what became of those rows.
+
+    `fit` fits the factors, which takes most of the time.
+    """
     preferences, report = build_preferences(log, len(users), len(events), settings.preferences, cutoff)
     popularity = fit_popularity(
         log, len(events), event_city, event_created, settings.popularity, settings.preferences.weights, cutoff
@@ -39,7 +43,7 @@ def fit_model(
         popularity=popularity,
         saved=no_pairs(len(users)),
         hidden=no_pairs(len(users)),
-        factors=fit_factors(preferences.liked, neighbourhood, settings.als),
-        blend=learn_blend(preferences.liked, len(events), settings.collaborative, settings.als),
+        factors=fit(preferences.liked, neighbourhood, settings.als),
+        blend=learn_blend(preferences.liked, len(events), settings.collaborative, settings.als, fit=fit),
     )
     return model, report

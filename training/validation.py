@@ -20,6 +20,7 @@ from core.tastes import ContentSettings, Taste
 from service.live.features import kind_of_key
 from service.live.statements import as_taste
 from service.memory import give_memory_back
+from training.als import FactorsFit, KeptFactors, fit_factors
 from training.fitting import fit_model
 from training.measuring import Difference, Intervals, Judged, differences, intervals, judge, metrics_of
 from training.ranking import Known
@@ -76,14 +77,18 @@ def validate(
     jury = jury_of(snapshot, parts, seed)
     if not jury.people.size:
         return None
-    judged = _judge(snapshot, parts, settings, jury, k)
+    # What both sets of settings fit alike is fitted once; what only one fits is not kept.
+    fit: FactorsFit = (
+        KeptFactors() if live not in (None, settings) and live.als == settings.als else fit_factors
+    )
+    judged = _judge(snapshot, parts, settings, jury, k, fit)
     return Validation(
         parts.method,
         parts.cutoff,
         jury.people.size,
         metrics_of(judged),
         intervals(judged, seed),
-        None if live is None else _compare(snapshot, parts, jury, settings, live, judged, seed),
+        None if live is None else _compare(snapshot, parts, jury, settings, live, judged, seed, fit),
     )
 
 
@@ -121,10 +126,11 @@ def _compare(
     live: ModelSettings,
     judged: Mapping[str, Judged],
     seed: int,
+    fit: FactorsFit,
 ) -> LiveMeasures:
     k = next(iter(judged.values())).metrics.k
     same = live == settings
-    others = judged if same else _judge(snapshot, parts, live, jury, k)
+    others = judged if same else _judge(snapshot, parts, live, jury, k, fit)
     return LiveMeasures(same, metrics_of(others), intervals(others, seed), differences(judged, others, seed))
 
 
@@ -141,14 +147,14 @@ def jury_of(snapshot: Snapshot, parts: Split, seed: int) -> Jury:
 
 
 def _judge(
-    snapshot: Snapshot, parts: Split, settings: ModelSettings, jury: Jury, k: int
+    snapshot: Snapshot, parts: Split, settings: ModelSettings, jury: Jury, k: int, fit: FactorsFit
 ) -> Mapping[str, Judged]:
-    model = _fit(snapshot, parts, settings)
+    model = _fit(snapshot, parts, settings, fit)
     known = known_by(snapshot, jury.stated_until, settings.content)
     return judge(model, jury.people, jury.relevant, jury.open_events, k, known)
 
 
-def _fit(snapshot: Snapshot, parts: Split, settings: ModelSettings) -> Model:
+def _fit(snapshot: Snapshot, parts: Split, settings: ModelSettings, fit: FactorsFit) -> Model:
     give_memory_back()
     model, _ = fit_model(
         "validation",
@@ -159,6 +165,7 @@ def _fit(snapshot: Snapshot, parts: Split, settings: ModelSettings) -> Model:
         snapshot.event_created,
         settings,
         parts.cutoff,
+        fit,
     )
     return model
 

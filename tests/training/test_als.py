@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from core.als import AlsSettings
+from core.als import AlsSettings, no_factors
 from core.collaborative import CollaborativeSettings, fit_neighbourhood
 from core.recommender import Recommender
 from core.sparse import Rows
 from tests.live import all_open, profile_of, site_of
 from tests.strategies import rows_from_dense
 from training import als
-from training.als import fit_factors
+from training.als import KeptFactors, fit_factors
 
 N_EVENTS = 40
 
@@ -82,3 +82,19 @@ def test_nothing_is_fitted_where_nobody_likes_anything():
 def test_a_setting_out_of_range_is_refused_by_name(setting, value):
     with pytest.raises(ValueError, match=rf"^{setting}: expected .*, got {value}"):
         AlsSettings(**{setting: value})
+
+
+def test_what_was_fitted_is_kept_for_the_same_preferences_and_settings(monkeypatch):
+    fitted = []
+
+    def fit(liked, neighbourhood, settings):
+        fitted.append(settings)
+        return no_factors()
+
+    monkeypatch.setattr(als, "fit_factors", fit)
+    few, more = (rows_from_dense(dense) for dense in (np.eye(3, dtype=np.uint8), np.ones((3, 3), np.uint8)))
+    keep, other = KeptFactors(), AlsSettings(factors=4)
+    for liked, settings in [(few, AlsSettings()), (more, AlsSettings()), (few, AlsSettings()), (few, other)]:
+        keep(liked, fit_neighbourhood(liked, 3, CollaborativeSettings()), settings)
+
+    assert fitted == [AlsSettings(), AlsSettings(), other]

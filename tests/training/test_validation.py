@@ -11,6 +11,7 @@ from tests.sites import DAY, NOW, a_model
 from tests.strategies import pairs_from_lists
 from tests.training.planted import KINDS, planted_snapshot
 from training import validation
+from training.als import fit_factors
 from training.gate import objections
 from training.ranking import ARMS
 from training.snapshot import EventFeatures, Snapshot
@@ -99,6 +100,18 @@ def test_without_times_everything_is_a_candidate_whenever_it_started():
     found = validate(planted_snapshot(timed=False, event_starts=starts), SETTINGS, seed=0)
 
     assert found == validate(planted_snapshot(timed=False), SETTINGS, seed=0)
+
+
+def test_a_live_model_is_judged_the_same_whether_or_not_its_factors_are_fitted_anew(monkeypatch):
+    live = replace(SETTINGS, collaborative=replace(SETTINGS.collaborative, neighbours=3))
+    snapshot = planted_snapshot()
+
+    found = validate(snapshot, SETTINGS, seed=0, live=live)
+    monkeypatch.setattr(validation, "KeptFactors", lambda: fit_factors)
+
+    assert found == validate(snapshot, SETTINGS, seed=0, live=live)
+    assert found.live is not None
+    assert found.live.arms == validate(snapshot, live, seed=0).arms
 
 
 def test_where_nobody_is_left_to_judge_there_is_no_validation():
