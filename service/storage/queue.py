@@ -21,6 +21,7 @@ from typing import TypeVar
 from service.experiments.increments import Increment
 from service.storage.errors import StorageUnavailable
 from service.storage.file_lock import FileLock
+from service.storage.queue_checkpoints import Checkpointer
 from service.storage.queue_counts import Countable, Shipment, WaitingCounts
 from service.storage.queue_entries import (
     Batch,
@@ -38,7 +39,7 @@ from service.storage.queue_entries import (
     Waiting,
 )
 from service.storage.queue_reads import QueueReads
-from service.storage.queue_schema import Kind, open_for_reading, open_for_writing
+from service.storage.queue_schema import Kind, open_for_checkpoints, open_for_reading, open_for_writing
 from service.storage.queue_writer import QueueWriter
 from service.storage.queue_writes import PRUNE_ROWS, QueueWrites
 
@@ -87,10 +88,10 @@ async def open_queue(settings: QueueSettings, now: Callable[[], float] = time.ti
     StorageUnavailable, naming the file, when that cannot be done.
     """
     try:
-        writes, reads = await asyncio.to_thread(_open, settings)
+        writes, reads, checkpointer = await asyncio.to_thread(_open, settings)
     except (sqlite3.Error, OSError) as error:
         raise StorageUnavailable(f"{settings.file}: {error}") from error
-    return DurableQueue(settings, now, writes, reads)
+    return DurableQueue(settings, now, writes, reads, checkpointer)
 
 
 class DurableQueue:
@@ -101,15 +102,23 @@ class DurableQueue:
     """
 
     def __init__(
-        self, settings: QueueSettings, now: Callable[[], float], writes: QueueWrites, reads: QueueReads
+        self,
+        settings: QueueSettings,
+        now: Callable[[], float],
+        writes: QueueWrites,
+        reads: QueueReads,
+        checkpointer: Checkpointer,
     ) -> None:
         self.settings = settings
         self._now = now
         self._writes = writes
         self._reads = reads
+        self._checkpointer = checkpointer
         self._closed = False
         self._news = asyncio.Event()
-        self._writer = QueueWriter(writes, settings.wait_seconds, settings.buffer_rows, self._news.set)
+        self._writer = QueueWriter(
+            writes, checkpointer, settings.wait_seconds, settings.buffer_rows, self._news.set
+        )
         self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="queue-reader")
 
     async def put(self, entries: Sequence[FeedbackEntry]) -> list[Outcome]:
@@ -269,17 +278,25 @@ class DurableQueue:
             raise QueueUnavailableError from error
 
     def _close_connections(self) -> None:
+        self._checkpointer.close()
         self._reads.close()
         self._writes.close()
 
 
-def _open(settings: QueueSettings) -> tuple[QueueWrites, QueueReads]:
+def _open(settings: QueueSettings) -> tuple[QueueWrites, QueueReads, Checkpointer]:
     settings.directory.mkdir(parents=True, exist_ok=True)
     with ExitStack() as opened:
-        turn = FileLock(settings.directory / "queue.turn")
+        turn, turn_of_checkpoints = (FileLock(settings.directory / "queue.turn") for _ in range(2))
         opened.callback(turn.close)
+        opened.callback(turn_of_checkpoints.close)
         writing = open_for_writing(settings.file, turn, settings.wait_seconds)
         opened.callback(writing.close)
         reading = open_for_reading(settings.file, settings.wait_seconds)
+        opened.callback(reading.close)
+        checkpointing = open_for_checkpoints(settings.file, settings.wait_seconds)
         opened.pop_all()
-        return QueueWrites(writing, turn, settings.max_bytes), QueueReads(reading)
+        return (
+            QueueWrites(writing, turn, settings.max_bytes),
+            QueueReads(reading),
+            Checkpointer(checkpointing, turn_of_checkpoints),
+        )

@@ -115,12 +115,18 @@ def open_for_writing(path: Path, turn: FileLock, busy_seconds: float) -> sqlite3
         connection = _connect(path, busy_seconds)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA wal_autocheckpoint = 0")  # `service.storage.queue_checkpoints`
             connection.execute("PRAGMA secure_delete = ON")  # what was erased leaves no trace in free pages
             _create_tables(connection)
         except BaseException:
             connection.close()
             raise
         return connection
+
+
+def open_for_checkpoints(path: Path, busy_seconds: float) -> sqlite3.Connection:
+    """Open a file that `open_for_writing` opened before."""
+    return _connect(path, busy_seconds)
 
 
 def open_for_reading(path: Path, busy_seconds: float) -> sqlite3.Connection:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
+from service.storage.queue_checkpoints import Checkpointer
 from service.storage.queue_entries import ExposureEntry, FeedbackEntry, Outcome, QueueUnavailableError
 from service.storage.queue_packs import pack_exposures
 from service.storage.queue_writes import QueueWrites
@@ -27,6 +28,8 @@ GROUP_ENTRIES = 1_000
 #: Exposures are written when so many wait, or after so many seconds.
 FLUSH_ROWS = 200
 FLUSH_SECONDS = 0.5
+#: Rows and commits between two checkpoints: some megabytes of the log.
+CHECKPOINT_EVERY = 500
 #: Jobs that may wait for a disk that does not answer.
 MAX_JOBS = 10_000
 
@@ -53,9 +56,15 @@ class QueueWriter:
     """
 
     def __init__(
-        self, writes: QueueWrites, wait_seconds: float, buffer_rows: int, on_stored: Callable[[], None]
+        self,
+        writes: QueueWrites,
+        checkpointer: Checkpointer,
+        wait_seconds: float,
+        buffer_rows: int,
+        on_stored: Callable[[], None],
     ) -> None:
         self._writes = writes
+        self._checkpointer = checkpointer
         self._wait_seconds = wait_seconds
         self._buffer_rows = buffer_rows
         self._on_stored = on_stored
@@ -125,6 +134,9 @@ class QueueWriter:
     def _run(self) -> None:
         while (work := self._next_work()) is not None:
             work()
+            if self._writes.since_checkpoint >= CHECKPOINT_EVERY:
+                self._writes.since_checkpoint = 0
+                self._checkpointer.begin()
 
     def _next_work(self) -> Callable[[], None] | None:
         """Wait for something to do; None when there never will be again."""

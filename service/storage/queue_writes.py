@@ -67,6 +67,7 @@ class QueueWrites:
     """
 
     def __init__(self, connection: sqlite3.Connection, turn: FileLock, max_bytes: int) -> None:
+        self.since_checkpoint = 0  #: rows and commits since `since_checkpoint` was last set to 0
         self._db = connection
         self._turn = turn
         self._max_bytes = max_bytes
@@ -200,6 +201,7 @@ class QueueWrites:
             try:
                 yield
                 self._db.execute("COMMIT")
+                self.since_checkpoint += 1
             except BaseException:
                 if self._db.in_transaction:  # a full disk has rolled back already
                     self._db.execute("ROLLBACK")
@@ -265,6 +267,7 @@ class QueueWrites:
     def _append(self, kind: Kind, insert: str, rows: Sequence[tuple[Any, ...]]) -> None:
         if rows:
             self._db.executemany(insert, rows)
+            self.since_checkpoint += len(rows)
             self._db.execute(
                 "UPDATE marks SET last_id = ?, last_bytes = ? WHERE kind = ?", (*rows[-1][:2], kind)
             )
