@@ -2,7 +2,8 @@
 
 How many a second are acknowledged when many callers always have one under way, and how many a second are in the
 table; and how long an acknowledgement takes at a steady 200 a second (open loop, `bench.paced`). An acknowledgement
-means that the feedback is on disk, fsynced.
+means that the feedback is on disk, fsynced; so beside the steady load it is measured what syncing a few kilobytes
+takes on the same disk, which no acknowledgement can be faster than.
 
 Promised: at least 1,000 acknowledged a second, all of which reach the table, and a p99 of at most 50 ms at 200 a
 second. Exit codes: 0 kept, 1 broken, 2 not measured.
@@ -10,10 +11,15 @@ second. Exit codes: 0 kept, 1 broken, 2 not measured.
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bench.load import LoadError, drive, percentile
 from bench.mysql_site import MissingServerError, MySQLSite, running_mysql_site
@@ -29,6 +35,7 @@ LEAST_PER_SECOND, MOST_P99_MS = 1_000.0, 50.0
 CALLERS = 64
 STEADY_PER_SECOND, STEADY_CONNECTIONS = 200.0, 32
 WARM_UP_SECONDS = 2.0
+SYNCED_BYTES, BETWEEN_SYNCS_SECONDS = 4_096, 0.02
 DRAINED_WITHIN_SECONDS = 120.0
 
 
@@ -43,6 +50,8 @@ class FeedbackFigures:
     steady_p50_ms: float
     steady_p99_ms: float
     steady_failed: int
+    disk_p50_ms: float  #: of a sync in a file of its own, meanwhile
+    disk_p99_ms: float
     lost: int
     cpu_ms_each: float  #: of the service, at full speed
 
@@ -92,7 +101,7 @@ def measure_feedback(site: MySQLSite, seconds: float, core: int | None = None) -
         with Pacing(server.port, requests, steadily(STEADY_PER_SECOND), STEADY_CONNECTIONS) as steady:
             steady.run_for(WARM_UP_SECONDS)
             warm_at = time.perf_counter()
-            steady.run_for(seconds)
+            disk = sync_latencies_ms(site.home / "synced", seconds)
         seen = steady.stop()
         before = _settled_rows(site, len(seen.answered))
         latencies = seen.latencies_ms(warm_at)
@@ -107,9 +116,26 @@ def measure_feedback(site: MySQLSite, seconds: float, core: int | None = None) -
         steady_p50_ms=percentile(latencies, 50),
         steady_p99_ms=percentile(latencies, 99),
         steady_failed=len(seen.failed),
+        disk_p50_ms=percentile(disk, 50),
+        disk_p99_ms=percentile(disk, 99),
         lost=acknowledged - rows,
         cpu_ms_each=cpu_ms,
     )
+
+
+def sync_latencies_ms(path: Path, seconds: float) -> NDArray[np.float64]:
+    """What it takes to sync a page that is written again and again in its place, now and then for so many seconds."""
+    latencies = []
+    deadline = time.perf_counter() + seconds
+    with path.open("wb", buffering=0) as file:
+        while (started := time.perf_counter()) < deadline:
+            file.seek(0)
+            file.write(bytes(SYNCED_BYTES))
+            os.fdatasync(file.fileno())
+            latencies.append(1000.0 * (time.perf_counter() - started))
+            time.sleep(BETWEEN_SYNCS_SECONDS)
+    path.unlink()
+    return np.array(latencies)
 
 
 def _full_speed(site: MySQLSite, server: Server, seconds: float) -> tuple[int, float, float, float]:

@@ -211,7 +211,11 @@ class LiveState:
         Returns their ids as this state keeps them, so that whoever remembers them needs no copies.
         """
         self.event_changes += 1
-        by_index = {self._ensure_event(event.event_id): event for event in events}
+        known = self.model.events.indices_of([event.event_id for event in events])
+        by_index = {
+            index if index >= 0 else self._ensure_event(event.event_id): event
+            for index, event in zip(known, events, strict=True)
+        }
         self.catalogue.put(list(by_index), list(by_index.values()))
         self._content.put(list(by_index), list(by_index.values()))
         self._has_unrated |= max(by_index, default=-1) >= len(self.model.events)

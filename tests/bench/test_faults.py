@@ -13,7 +13,7 @@ from bench.training import Cost
 
 STOPPED = StoppedDatabase(60.0, 12_000, 0, 2.0, 2.4, 6_000, 0, 0, 0, 1.5)
 KILLS = Kills(3, 100, 50, 4, 0, 0, 0, 0, [1.0, 3.0])
-FEEDBACK = FeedbackFigures(20_000, 1_000.0, 990.0, 200.0, 2.0, 50.0, 0, 0, 0.5)
+FEEDBACK = FeedbackFigures(20_000, 1_000.0, 990.0, 200.0, 2.0, 50.0, 0, 1.0, 10.0, 0, 0.5)
 RELOADS = Reloads(50, 10_000, 0, 1.0, 1.2, 2.0, 3.0, 9.0, 0.5, 0.2, 1.0, 200.0, 210.0)
 TRAINING = Cost("alone", 60.0, 400.0, 400.0)
 READING = Reading("SQLite", 1_000_000, 15.0, 150.0, 50.0)
