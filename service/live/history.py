@@ -36,7 +36,7 @@ class PairHistory(NamedTuple):
         if not self.deeds:
             return PairHistory(self.before, (deed,), fold_action(self.now, deed.action, 1.0, weights))
         deeds = list(self.deeds)
-        if deed in deeds or (deed.at.is_integer() and any(known.to_the_second == deed for known in deeds)):
+        if deed in deeds or (deed.at == int(deed.at) and any(known.to_the_second == deed for known in deeds)):
             return self
         # The queue tells of feedback to the microsecond, the database of the same one to the second.
         rough = deed.to_the_second

@@ -742,7 +742,7 @@ class TestCrashes:
         tail = settings.directory / "queue.db-wal"
         ends = []  # how long the tail was when each put had been acknowledged
         for number in range(40):
-            await queue.put([feedback(f"{number}-{part}") for part in range(rng.randint(1, 30))])
+            await queue.put([feedback(f"{number}-{part}") for part in range(rng.randint(1, 15))])
             ends.append(tail.stat().st_size)
         assert ends == sorted(set(ends))
         for round_ in range(25):
