@@ -3,7 +3,7 @@
 A share of each person's likes is held out and the components are fitted on the rest. Where a band has too few people,
 others are shown to the components as if only so many of their likes were known. What the components say of a pool of
 events is computed once for each person; then the weights take, one after the other, the value that ranks the held-out
-likes best.
+likes best, and the discount of what is popular the least that is as good as the best (`training.deciding`).
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,6 +22,7 @@ from core.recommender import Recommender
 from core.sparse import Rows, row_columns
 from core.splits import holdout_per_user
 from training.als import FactorsFit, fit_factors
+from training.deciding import first_as_good
 
 HELD_OUT = 0.2
 #: By band; more would take time and change the weights by less than their error.
@@ -29,7 +30,7 @@ MOST_PEOPLE = 1_000
 #: Fewer people prove nothing: their band keeps the weights that serve by default.
 LEAST_PEOPLE = 50
 K = 20
-#: What a weight is tried at, in units of the greatest other one, and what a discount.
+#: What a weight is tried at, in units of the greatest other one, and what a discount, from the least on.
 WEIGHTS = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0)
 DISCOUNTS = (0.0, 0.05, 0.1, 0.15)
 _ROUNDS = 3
@@ -47,9 +48,13 @@ class Pools(NamedTuple):
 
 
 class _Trial(NamedTuple):
-    quality: float
+    qualities: NDArray[np.float64]  #: [people]
     weights: NDArray[np.float64]  #: [components]
     discount: float
+
+    @property
+    def quality(self) -> float:
+        return float(self.qualities.mean())
 
 
 def learn_blend(
@@ -161,14 +166,14 @@ def scaled(pools: Pools, discount: float) -> NDArray[np.float32]:
     return np.asarray(scores / np.where(greatest > 0.0, greatest, np.float32(1.0)))
 
 
-def quality(scores: NDArray[np.float32], pools: Pools, weights: NDArray[np.float64]) -> float:
-    """NDCG@20 of the held-out likes by the weighted sum of scaled `scores`, the mean over the people."""
+def qualities(scores: NDArray[np.float32], pools: Pools, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """float64[people]: NDCG@20 of the held-out likes by the weighted sum of scaled `scores`."""
     total = np.einsum("pcm,c->pm", scores, weights.astype(np.float32))
     n = min(K, total.shape[1])
     best = np.argpartition(-total, n - 1, axis=1)[:, :n]
     order = np.argsort(-np.take_along_axis(total, best, axis=1), axis=1, kind="stable")
     hits = np.take_along_axis(pools.gains, np.take_along_axis(best, order, axis=1), axis=1)
-    return float(np.mean(hits @ (1.0 / np.log2(np.arange(2, n + 2))) / pools.ideals))
+    return np.asarray(hits @ (1.0 / np.log2(np.arange(2, n + 2))) / pools.ideals)
 
 
 def _learn_band(pools: Pools, blend: Blend, band: int) -> None:
@@ -178,19 +183,19 @@ def _learn_band(pools: Pools, blend: Blend, band: int) -> None:
     default[Component.CONTENT] = 0.0
     of_discount = {discount: scaled(pools, discount) for discount in DISCOUNTS}
     starts = [default, *(np.eye(COMPONENTS)[component] for component in LEARNED)]
-    ranked = [(quality(of_discount[DISCOUNTS[0]], pools, start), start) for start in starts]
-    best, weights = max(ranked, key=lambda one: one[0])
-    found = _ascend(_Trial(best, weights, DISCOUNTS[0]), pools, of_discount)
+    scores = of_discount[DISCOUNTS[0]]
+    trials = [_Trial(qualities(scores, pools, start), start, DISCOUNTS[0]) for start in starts]
+    found = _ascend(max(trials, key=lambda one: one.quality), pools, of_discount)
     blend.weights[band] = found.weights / found.weights.sum() * (1.0 - share)
     blend.weights[band, Component.CONTENT] = share
     blend.discounts[band] = found.discount
 
 
 def _ascend(best: _Trial, pools: Pools, of_discount: Mapping[float, NDArray[np.float32]]) -> _Trial:
-    """One coordinate after the other takes its best value, until a round changes nothing."""
+    """Coordinate ascent, until a round changes nothing; the discount takes the least value as good as its best."""
 
     def trial(weights: NDArray[np.float64], discount: float) -> _Trial:
-        return _Trial(quality(of_discount[discount], pools, weights), weights, discount)
+        return _Trial(qualities(of_discount[discount], pools, weights), weights, discount)
 
     for _ in range(_ROUNDS):
         before = best
@@ -199,7 +204,9 @@ def _ascend(best: _Trial, pools: Pools, of_discount: Mapping[float, NDArray[np.f
             trials = [trial(weights, best.discount) for weights in moved if weights.any()]
             best = max([best, *trials], key=lambda one: one.quality)
         trials = [trial(best.weights, discount) for discount in DISCOUNTS]
-        best = max([best, *trials], key=lambda one: one.quality)
+        least = trials[first_as_good([one.qualities for one in trials])]
+        if least.discount != best.discount:
+            best = least
         if best is before:
             break
     return best

@@ -1,10 +1,11 @@
 """Choosing the settings of the neighbourhood on interactions held out of the training data.
 
 The same procedure for every site: a share of each person's likes is held out, and one setting after the other takes
-the value that ranks those best, until a round changes nothing. The test split of an evaluation is never seen.
+the value that ranks those best, until a round changes nothing; but the discount of what is popular takes the least that
+is as good as the best (`training.deciding`). The test split of an evaluation is never seen.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -22,6 +23,7 @@ from core.sparse import Rows, rows_of
 from core.splits import holdout_per_user
 from core.tastes import NO_TASTE
 from training.als import fit_factors
+from training.deciding import first_as_good
 from training.ranking import rank_each
 
 if TYPE_CHECKING:
@@ -42,9 +44,10 @@ GRID: Mapping[str, tuple[Any, ...]] = {
 #: The same for the part that the neighbourhood has in a blend, where it need not do all by itself.
 BLENDED_GRID: Mapping[str, tuple[Any, ...]] = {
     "posting_cap": (100, 300, None),
-    "activity": (0.4, 0.5, 0.6),
-    "popularity_discount": (0.15, 0.25, 0.35),
-    "neighbours": (200, 300, 400),
+    "activity": (0.5, 0.6, 0.7),
+    "rarity": (0.2, 0.3, 0.4),
+    "popularity_discount": (0.0, 0.05, 0.1, 0.15, 0.2, 0.3),
+    "neighbours": (100, 200, 300),
 }
 
 
@@ -115,16 +118,24 @@ def _tune(
     if users.size > MOST_USERS:
         users = np.sort(np.random.default_rng(seed).choice(users, MOST_USERS, replace=False))
     relevant, rank = rows_of(held_out, users), ranker(train)
-    tried: dict[CollaborativeSettings, float] = {}
+    tried: dict[CollaborativeSettings, NDArray[np.float64]] = {}
 
     def quality(settings: CollaborativeSettings) -> float:
         if settings not in tried:
             ranked = rank(settings, train, n_events, users, 20)
-            tried[settings] = float(per_user(ranked, relevant, 20).ndcg.mean())
-            progress(f"NDCG@20 {tried[settings]:.4f} with {settings}")
-        return tried[settings]
+            tried[settings] = per_user(ranked, relevant, 20).ndcg
+            progress(f"NDCG@20 {tried[settings].mean():.4f} with {settings}")
+        return float(tried[settings].mean())
 
-    best, _ = ascend(start, grid, quality)
+    def settle(
+        name: str, best: CollaborativeSettings, candidates: Sequence[CollaborativeSettings]
+    ) -> CollaborativeSettings:
+        if name != "popularity_discount":
+            return best
+        least_first = sorted(candidates, key=lambda one: one.popularity_discount)
+        return least_first[first_as_good([tried[one] for one in least_first])]
+
+    best, _ = ascend(start, grid, quality, settle=settle)
     return Tuned(best, quality(best), users.size, len(tried))
 
 
@@ -133,20 +144,24 @@ def ascend(
     grid: Mapping[str, tuple[Any, ...]],
     quality: Callable[[_Settings], float],
     is_over: Callable[[], bool] = lambda: False,
+    settle: Callable[[str, _Settings, Sequence[_Settings]], _Settings] = lambda _, best, __: best,
 ) -> tuple[_Settings, bool]:
     """Let one setting after the other take its best value, until a round changes nothing, MOST_ROUNDS at most.
 
     The best of the settings tried, and whether it came to an end: `is_over` is asked before each trial.
+    `settle` may take another one than the best of those that differ in a setting, of which it is told the name.
     """
     best = start
     for _ in range(MOST_ROUNDS):
         before = best
         for name, values in grid.items():
             here = best
-            for value in values:
+            others = [replace(here, **{name: value}) for value in values]
+            for other in others:
                 if is_over():
                     return best, False
-                best = max((best, replace(here, **{name: value})), key=quality)
+                best = max((best, other), key=quality)
+            best = settle(name, best, [here, *others])
         if best == before:
             return best, True
     return best, True
