@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bench.answers import WrongAnswerError
 from bench.comparing import compare, expectations
-from bench.figures import text_table
+from bench.figures import Findings, text_table
 from bench.gates import BudgetError, judge, read_budget
 from bench.homes import RESULTS, HomeError
 from bench.load import LoadError
@@ -79,7 +79,12 @@ def _run(options: argparse.Namespace) -> int:
     parts = options.part or default_parts(full=options.full)
     RESULTS.mkdir(exist_ok=True)
     setting = Setting.prepared(full=options.full)
-    findings = measure_parts(setting, parts)
+    findings = Findings()
+    try:
+        measure_parts(setting, parts, findings)
+    except BaseException:
+        print(text_table(findings.figures))  # of a run that is ended or fails, what it has measured so far
+        raise
     yielded = [name for part in parts for name in PARTS[part].yields]
     measured = [name for name in yielded if name not in findings.left_out]
     verdicts = judge(gates, findings.figures, measured, full=options.full)

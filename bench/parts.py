@@ -89,10 +89,8 @@ def default_parts(*, full: bool) -> list[str]:
     return [name for name, part in PARTS.items() if full or part.is_quick]
 
 
-def measure_parts(setting: Setting, names: Iterable[str]) -> Findings:
-    """Measure some parts one after the other."""
-    findings = Findings()
+def measure_parts(setting: Setting, names: Iterable[str], findings: Findings) -> None:
+    """Measure some parts one after the other, and add what is found as soon as it is."""
     for name in names:
         say(f"measuring: {name}")
         PARTS[name].measure(setting, findings)
-    return findings
