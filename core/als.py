@@ -24,6 +24,7 @@ from core.kernels.als import recommend_by_factors
 from core.kernels.held import Held
 from core.kernels.jit import pinned
 from core.kernels.live import NOBODY, Profile
+from core.kernels.sketch import Sketch, sketch_of
 from core.kernels.workspace import Answer, Workspace, answer
 
 #: Above this the sum over a product of a byte and 16 bits for each factor might not fit into 32 bits.
@@ -123,19 +124,23 @@ def check_factors(factors: Factors, n_events: int) -> None:
 
 
 class FactorScorer:
-    """Ranks events by the factors of one model; `space` only tells the kernel's types."""
+    """Ranks events by the factors of one model, of which it makes a sketch; `space` only tells the kernel's types."""
 
     def __init__(self, factors: Factors, settings: AlsSettings, space: Held[Workspace]) -> None:
         self.factors = Held(factors)
         self.activity = settings.activity
+        self._sketch = Held(Sketch(*sketch_of(factors.values, factors.steps)))
         self._rank = self._pin(space)
 
     def rank(
         self, profile: Profile, events: NDArray[np.int32], space: Held[Workspace], out: Held[Answer]
     ) -> int:
         """Rank `events` int32, ascending, into `out` with reasons, but the excluded ones; return how many there are."""
-        return self._rank(profile, events, self.factors, self.activity, space, out)
+        return self._rank(profile, events, self.factors, self._sketch, self.activity, space, out)
 
     def _pin(self, space: Held[Workspace]) -> Callable[..., int]:
         no_events, out = np.empty(0, np.int32), Held(answer(1))
-        return pinned(recommend_by_factors, NOBODY, no_events, self.factors, self.activity, space, out)
+        return pinned(
+            *(recommend_by_factors, NOBODY, no_events),
+            *(self.factors, self._sketch, self.activity, space, out),
+        )

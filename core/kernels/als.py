@@ -12,15 +12,22 @@ stands in the formula.
 
 import numpy as np
 
+from core.kernels.dot import BLOCK, CODES_IN_A_BYTE, dot_of_block
 from core.kernels.heap import index_of, keep_best, key_of, push_bounded, score_of, sort_best_first, sort_keys
 from core.kernels.held import held_in
 from core.kernels.jit import inlined, kernel
+from core.kernels.prefetch import prefetch
 from core.kernels.reasons import all_collaborative, name_greatest, write_ranked
+from core.kernels.sketch import keep_possible, vector_in_bytes, write_rough
 
 #: Of longer profiles this many events count, those of greatest confidence: the work grows with the third power.
 MOST_FOLDED = 100
-#: The greatest component of a person's vector in the pass over all events, which works in whole numbers.
+#: The greatest component of a person's vector in the choice among all events, which works in whole numbers.
 _SIXTEEN_BITS = 32767.0
+#: How many times the length of the answer is scored first, to find what scores have to be reached.
+_FIRST_LOOK = 2
+#: How many rows ahead a row of the factors is asked for.
+_ROWS_AHEAD, _BYTES_IN_A_LINE = 8, 64
 
 
 @inlined
@@ -57,8 +64,12 @@ def folded_positions(extra):  # type: ignore[no-untyped-def]
 @inlined
 def product(values, one, other):  # type: ignore[no-untyped-def]
     """The product of two rows of int8 values, a whole number."""
-    total = np.int32(0)
-    for factor in range(values.shape[1]):
+    total, n_factors = np.int32(0), values.shape[1]
+    one_start, other_start = np.int64(one) * n_factors, np.int64(other) * n_factors
+    whole = n_factors // BLOCK * BLOCK
+    for start in range(0, whole, BLOCK):
+        total = np.int32(total + dot_of_block(values, one_start + start, values, other_start + start))
+    for factor in range(np.uint64(whole), np.uint64(n_factors)):
         total = np.int32(total + np.int32(values[one, factor]) * np.int32(values[other, factor]))
     return total
 
@@ -142,38 +153,63 @@ def vector_of(profile, factors, positions, weights, greatest_whole, whole):  # t
 
 
 @inlined
-def score_by_vector(events, factors, vector, step, scores):  # type: ignore[no-untyped-def]
-    """Write y_e·x of each event that has a vector by whole numbers, within some parts in 10⁵; return how many have.
-
-    A loop of its own: with the choice of the best in it the compiler makes it half as fast.
-    """
-    values, steps = factors.values, factors.steps
-    n_factors = values.shape[1]
-    known = np.searchsorted(events, np.int32(steps.size))
-    for place in range(known):
-        event, total = np.uint32(events[place]), np.int32(0)
-        for factor in range(n_factors):
-            total = np.int32(total + np.int32(values[event, factor]) * np.int32(vector[factor]))
-        scores[place] = np.float32(np.float64(total) * (np.float64(steps[event]) * step))
-    return known
+def score_by_vector(factors, event, vector, step):  # type: ignore[no-untyped-def]
+    """y_e·x of an event that has a vector, float32, by whole numbers, within some parts in 10⁵."""
+    values, row, total = factors.values, np.uint32(event), np.int32(0)
+    for factor in range(values.shape[1]):
+        total = np.int32(total + np.int32(values[row, factor]) * np.int32(vector[factor]))
+    return np.float32(np.float64(total) * (np.float64(factors.steps[row]) * step))
 
 
 @inlined
-def keep_best_by_vector(events, factors, vector, step, excluded, space, capacity):  # type: ignore[no-untyped-def]
-    """Bring the events with the greatest positive scores by the vector to `space.keys`, best first; return how many."""
-    keys, marks, scores = space.keys, space.rank_of_event, space.event_sums
-    known = score_by_vector(events, factors, vector, step, scores)
-    for position in range(excluded.size):
-        marks[excluded[position]] = 1
+def _best_by_sketch(events, known, rough, marks, keys, capacity):  # type: ignore[no-untyped-def]
+    """Bring the places of the unmarked events with the greatest positive rough scores to `keys`; return how many."""
     size, least = 0, np.float32(0.0)
     for place in range(known):
-        score = scores[place]
-        scores[place] = 0.0
-        # Of two events with one score the lower index is in already.
-        if score > least and marks[events[place]] == 0:
-            size = push_bounded(keys, size, capacity, key_of(score, events[place]))
+        if rough[place] > least and marks[events[place]] == 0:
+            size = push_bounded(keys, size, capacity, key_of(rough[place], place))
             if size == capacity:
                 least = score_of(keys[0])
+    return size
+
+
+@inlined
+def _push_scored(places, n_places, events, factors, vector, step, marks, keys, size, capacity):  # type: ignore[no-untyped-def]
+    """Score the unmarked events at these places and offer them to the heap `keys`; return its new size."""
+    values, n_factors = factors.values, factors.values.shape[1]
+    for which in range(n_places):
+        if which + _ROWS_AHEAD < n_places:
+            start = np.int64(events[places[which + _ROWS_AHEAD]]) * n_factors
+            for byte in range(0, n_factors, _BYTES_IN_A_LINE):
+                prefetch(values, start + byte)
+        event = events[places[which]]
+        if marks[event] == 0:
+            score = score_by_vector(factors, event, vector, step)
+            if score > 0.0:
+                size = push_bounded(keys, size, capacity, key_of(score, event))
+    return size
+
+
+@inlined
+def keep_best_by_vector(events, factors, sketch, vector, step, excluded, space, capacity):  # type: ignore[no-untyped-def]
+    """Bring the events with the greatest positive scores by the vector to `space.keys`, best first; return how many.
+
+    Those that score best by the sketch are scored first; of the others those whose bounds reach the best of these.
+    """
+    keys, marks, rough, places = space.keys, space.rank_of_event, space.event_sums, space.touched_events
+    for position in range(excluded.size):
+        marks[excluded[position]] = 1
+    few, worth, of_margin = vector_in_bytes(vector, sketch.codes.shape[2] * CODES_IN_A_BYTE)
+    known = write_rough(events, sketch, few, rough)
+    first = _best_by_sketch(events, known, rough, marks, keys, min(_FIRST_LOOK * capacity, keys.size))
+    for which in range(first):
+        places[which] = index_of(keys[which])
+        rough[places[which]] = -np.inf
+    size = _push_scored(places, first, events, factors, vector, step, marks, keys, 0, capacity)
+    least = np.float32(score_of(keys[0]) / (worth * step) if size == capacity else 0.0)
+    left = keep_possible(events, sketch, few, of_margin, least, rough, known, places)
+    size = _push_scored(places, left, events, factors, vector, step, marks, keys, size, capacity)
+    rough[:known] = 0.0
     for position in range(excluded.size):
         marks[excluded[position]] = 0
     sort_best_first(keys, size)
@@ -194,21 +230,22 @@ def add_shares(profile, factors, positions, weights, event, scale, shares):  # t
 
 
 @kernel
-def recommend_by_factors(profile, events, factors, activity, space, answer):  # type: ignore[no-untyped-def]
+def recommend_by_factors(profile, events, factors, sketch, activity, space, answer):  # type: ignore[no-untyped-def]
     """Rank the `events` int32, ascending, by the factors, but the excluded, with reasons; return how many there are.
 
-    The pass over all events works in whole numbers; those that come out of it are scored, and put in order, by the sum
-    of what the events of the profile add. Where a score is above 1 all are divided by the greatest. Factors, space and
-    answer are `Held`.
+    `sketch` is that of the factors. The choice among all events works in whole numbers; those that come out of it are
+    scored, and put in order, by the sum of what the events of the profile add. Where a score is above 1 all are divided
+    by the greatest. Factors, sketch, space and answer are `Held`.
     """
-    factors, space, answer = held_in(factors), held_in(space), held_in(answer)
+    factors, sketch = held_in(factors), held_in(sketch)
+    space, answer = held_in(space), held_in(answer)
     positions, weights = fold_in(profile, factors, activity)
     if positions.size == 0:
         return 0
     vector = np.empty(factors.values.shape[1], np.int16)
     step = vector_of(profile, factors, positions, weights, _SIXTEEN_BITS, vector)
     capacity, keys = answer.events.size, space.keys
-    found = keep_best_by_vector(events, factors, vector, step, profile.excluded, space, capacity)
+    found = keep_best_by_vector(events, factors, sketch, vector, step, profile.excluded, space, capacity)
     shares = np.zeros(profile.events.size, np.float64)
     size, greatest = np.int64(0), 1.0
     for place in range(found):

@@ -7,6 +7,7 @@ from core.als import Factors, no_factors, quantise_factors
 from core.kernels.als import MOST_FOLDED, recommend_by_factors
 from core.kernels.held import Held
 from core.kernels.live import Profile
+from core.kernels.sketch import Sketch, sketch_of
 from core.kernels.workspace import REASONS, Answer, answer, workspace
 from core.reasons import Part
 from tests import oracles
@@ -35,7 +36,8 @@ def recommended(profile: Profile, factors: Factors, n: int, events: np.ndarray |
     room = max([0, factors.steps.size, *(profile.events + 1), *(profile.excluded + 1)]) + 3
     space, out = workspace(3, room), answer(n)
     candidates = np.arange(room, dtype=np.int32) if events is None else events
-    size = recommend_by_factors(profile, candidates, Held(factors), ACTIVITY, Held(space), Held(out))
+    sketch = Held(Sketch(*sketch_of(factors.values, factors.steps)))
+    size = recommend_by_factors(profile, candidates, Held(factors), sketch, ACTIVITY, Held(space), Held(out))
     assert is_at_rest(space)
     return Answer(*(array[:size] for array in out))
 
