@@ -59,6 +59,16 @@ def replace_rows(rows: Pairs, changed: Mapping[int, Sequence[int]], n_events: in
     return Pairs(*kernels.replace_rows(*rows, np.array(events, np.int32), indptr, features, n_events))
 
 
+#: Events of a pool int32[m], what the neighbourhood votes for each float32[m], and what content says float32[m].
+Pool = tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]
+#: How many events the content names for a blend.
+MOST_NAMED = 100
+
+
+def _pool_of(room: int) -> Pool:
+    return np.empty(room, np.int32), np.empty(room, np.float32), np.empty(room, np.float32)
+
+
 #: Content of no events, to begin with.
 NO_CONTENT = index_content(
     Pairs(np.zeros(1, np.int64), np.empty(0, np.int32)),
@@ -75,6 +85,8 @@ class ContentScorer:
         self._kind_weights = settings.kind_weights
         self._space = kernels.content_space(0, 0, MOST_ANSWERS)
         self._rank = self._pin_rank()
+        self._pool = _pool_of(MOST_ANSWERS + MOST_NAMED)
+        self._write_pool = self._pin_pool()
 
     def taste(self, content: Content, profile: Profile, stated: Taste) -> Taste:
         """What is known of a person: from the events they like, and from what they or others have stated.
@@ -104,6 +116,23 @@ class ContentScorer:
         """Fill `out` with the best of `events` that are not `excluded` and score above 0; returns how many."""
         return int(self._rank(taste, content, events, excluded, self._room(content, excluded), out))
 
+    def pool(
+        self,
+        content: Content,
+        taste: Taste,
+        events: NDArray[np.int32],
+        excluded: NDArray[np.int32],
+        named: NDArray[np.int32],
+        votes: NDArray[np.float32],
+    ) -> Pool:
+        """What there is to blend: at most MOST_ANSWERS events that are `named` already, and the best by content.
+
+        The arrays are used again for the next pool.
+        """
+        room = self._room(content, excluded, named)
+        n = self._write_pool(*(taste, content, events, excluded, MOST_NAMED, room, named, votes, self._pool))
+        return self._pool[0][:n], self._pool[1][:n], self._pool[2][:n]
+
     def scores(self, content: Content, taste: Taste, events: NDArray[np.int32]) -> NDArray[np.float32]:
         """float32[events]: the score of each of `events` int32[m], 0…1."""
         scores = np.empty(events.size, np.float32)
@@ -114,13 +143,22 @@ class ContentScorer:
         """Add `share` times the scores of the first n events of `out` to their parts, by kind, and name subjects."""
         kernels.add_parts(taste, content, self._room(content), out, n, np.float32(share))
 
-    def _room(self, content: Content, excluded: NDArray[np.int32] | None = None) -> ContentSpace:
+    def _room(self, content: Content, *marked: NDArray[np.int32]) -> ContentSpace:
+        """Scratch space for the content and for marks of some events, of which it may not know all."""
         events, features = content.indptr.size - 1, content.kinds.size
-        if excluded is not None and excluded.size:
-            events = max(events, int(excluded.max()) + 1)
+        for some in marked:
+            if some.size:
+                events = max(events, int(some.max()) + 1)
         if self._space.event_sums.size < events or self._space.feature_sums.size < features:
             self._space = kernels.content_space(events + events // 2, features + features // 2, MOST_ANSWERS)
         return self._space
+
+    def _pin_pool(self) -> Callable[..., int]:
+        no_events = np.empty(0, np.int32)
+        return pinned(
+            *(kernels.pool_by_content, NO_TASTE, NO_CONTENT, no_events, no_events, MOST_NAMED),
+            *(self._space, *self._pool[:2], self._pool),
+        )
 
     def _pin_rank(self) -> Callable[..., int]:
         no_events = np.empty(0, np.int32)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.als import AlsSettings, Factors, FactorScorer, no_factors
-from core.content import Content, ContentScorer
+from core.content import Content, ContentScorer, Pool
 from core.hybrid import Blend, band_of, default_blend
 from core.kernels.blend import blend, components, pool_neighbours
 from core.kernels.held import Held
@@ -22,8 +22,6 @@ from core.tastes import NO_TASTE, ContentSettings, Taste
 
 _NO_EVENTS = np.empty(0, np.int32)
 _NO_SCORES = np.empty(0, np.float32)
-#: How many events the content names for a blend.
-_MOST_BY_CONTENT = 100
 
 
 class Ranking(NamedTuple):
@@ -71,7 +69,6 @@ class Recommender:
         self._factors = FactorScorer(factors or no_factors(), als_settings or AlsSettings(), self._space)
         self._blend = blend or default_blend()
         self._pool = Held(answer(MOST_ANSWERS))
-        self._content_pool = answer(_MOST_BY_CONTENT)
         self._recommend = self._pin_recommend()
         self._pool_neighbours = self._pin_pool()
         self._blended = self._pin_blend()
@@ -212,16 +209,12 @@ class Recommender:
         taste: Taste,
         events: NDArray[np.int32],
         excluded: NDArray[np.int32],
-    ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
+    ) -> Pool:
         """What the neighbourhood or the content names: events, their votes, and their scores by content if any."""
-        pool, votes = self._pool.value.events[:n_pool], self._pool.value.scores[:n_pool]
+        named, votes = self._pool.value.events[:n_pool], self._pool.value.scores[:n_pool]
         if not taste.features.size:
-            return pool, votes, _NO_SCORES
-        n_more = self.content.rank(content, taste, events, excluded, self._content_pool)
-        more = np.setdiff1d(self._content_pool.events[:n_more], pool)
-        pool = np.concatenate((pool, more))
-        votes = np.concatenate((votes, np.zeros(more.size, np.float32)))
-        return pool, votes, self.content.scores(content, taste, pool)
+            return named, votes, _NO_SCORES
+        return self.content.pool(content, taste, events, excluded, named, votes)
 
     def collaborative_many(
         self, users: NDArray[np.int32], open_events: NDArray[np.uint8], n: int

@@ -27,7 +27,8 @@ _SIXTEEN_BITS = 32767.0
 #: How many times the length of the answer is scored first, to find what scores have to be reached.
 _FIRST_LOOK = 2
 #: How many rows ahead a row of the factors is asked for.
-_ROWS_AHEAD, _BYTES_IN_A_LINE = 8, 64
+ROWS_AHEAD = 8
+_BYTES_IN_A_LINE = 64
 
 
 @inlined
@@ -153,6 +154,14 @@ def vector_of(profile, factors, positions, weights, greatest_whole, whole):  # t
 
 
 @inlined
+def ask_for_row(factors, event):  # type: ignore[no-untyped-def]
+    """Prefetch the vector of an event, of which the factors need not know."""
+    n_factors = factors.values.shape[1]
+    for byte in range(0, n_factors, _BYTES_IN_A_LINE):
+        prefetch(factors.values, np.int64(event) * n_factors + byte)
+
+
+@inlined
 def score_by_vector(factors, event, vector, step):  # type: ignore[no-untyped-def]
     """y_e·x of an event that has a vector, float32, by whole numbers, within some parts in 10⁵."""
     values, row, total = factors.values, np.uint32(event), np.int32(0)
@@ -176,12 +185,9 @@ def _best_by_sketch(events, known, rough, marks, keys, capacity):  # type: ignor
 @inlined
 def _push_scored(places, n_places, events, factors, vector, step, marks, keys, size, capacity):  # type: ignore[no-untyped-def]
     """Score the unmarked events at these places and offer them to the heap `keys`; return its new size."""
-    values, n_factors = factors.values, factors.values.shape[1]
     for which in range(n_places):
-        if which + _ROWS_AHEAD < n_places:
-            start = np.int64(events[places[which + _ROWS_AHEAD]]) * n_factors
-            for byte in range(0, n_factors, _BYTES_IN_A_LINE):
-                prefetch(values, start + byte)
+        if which + ROWS_AHEAD < n_places:
+            ask_for_row(factors, events[places[which + ROWS_AHEAD]])
         event = events[places[which]]
         if marks[event] == 0:
             score = score_by_vector(factors, event, vector, step)

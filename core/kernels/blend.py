@@ -3,7 +3,7 @@
 import numpy as np
 
 from core.hybrid import COMPONENTS, Component
-from core.kernels.als import add_shares, fold_in, vector_of
+from core.kernels.als import ROWS_AHEAD, add_shares, ask_for_row, fold_in, vector_of
 from core.kernels.heap import key_of, push_bounded, sort_best_first
 from core.kernels.held import held_in
 from core.kernels.jit import inlined, kernel
@@ -33,6 +33,8 @@ def add_factor_scores(profile, factors, positions, weights, events, scores):  # 
     whole = np.empty(n_factors, np.int32)
     step = vector_of(profile, factors, positions, weights, _THIRTY_BITS, whole)
     for place in range(events.size):
+        if place + ROWS_AHEAD < events.size:
+            ask_for_row(factors, events[place + ROWS_AHEAD])
         event = np.uint32(events[place])
         if event < factors.steps.size:
             total = np.int64(0)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.kernels.heap import key_of, push_bounded, score_of, sort_best_first
+from core.kernels.heap import index_of, key_of, push_bounded, score_of, sort_best_first
 from core.kernels.jit import background_kernel, inlined, kernel
 from core.kernels.reasons import without_reasons, write_ranked
 from core.tastes import CIRCUMSTANCES, FIRST_CIRCUMSTANCE, KINDS
@@ -249,16 +249,15 @@ def score_events(taste, content, events, space, scores):  # type: ignore[no-unty
     clear_scores(taste, content, space)
 
 
-@kernel
-def rank_by_content(taste, content, events, excluded, space, answer):  # type: ignore[no-untyped-def]
-    """Rank the `events` int32, ascending, that the taste says anything for, but the `excluded`; return how many.
+@inlined
+def keep_best_by_content(content, events, excluded, space, capacity):  # type: ignore[no-untyped-def]
+    """The best of `events` int32, ascending, that are not `excluded`, to `space.keys`, best first; return how many.
 
-    The lists of `content` must hold every event of `events` that is to be found by more than its circumstances.
+    After `add_scores`. Only what scores above 0 counts.
     """
-    add_scores(taste, content, space)
     for position in range(excluded.size):
         space.is_excluded[excluded[position]] = 1
-    n_known, capacity, size, least = content.indptr.size - 1, answer.events.size, 0, np.float32(0.0)
+    n_known, size, least = content.indptr.size - 1, 0, np.float32(0.0)
     for place in range(events.size):
         event = np.uint32(events[place])
         if event >= n_known:
@@ -271,12 +270,52 @@ def rank_by_content(taste, content, events, excluded, space, answer):  # type: i
                 least = score_of(space.keys[0])
     for position in range(excluded.size):
         space.is_excluded[excluded[position]] = 0
-    clear_scores(taste, content, space)
     sort_best_first(space.keys, size)
+    return size
+
+
+@kernel
+def rank_by_content(taste, content, events, excluded, space, answer):  # type: ignore[no-untyped-def]
+    """Rank the `events` int32, ascending, that the taste says anything for, but the `excluded`; return how many.
+
+    The lists of `content` must hold every event of `events` that is to be found by more than its circumstances.
+    """
+    add_scores(taste, content, space)
+    size = keep_best_by_content(content, events, excluded, space, answer.events.size)
+    clear_scores(taste, content, space)
     write_ranked(space.keys, size, answer)
     without_reasons(size, answer)
     split_by_content(taste, content, space, answer, size, np.float32(1.0))
     return size
+
+
+@kernel
+def pool_by_content(taste, content, events, excluded, most, space, named, named_votes, pool):  # type: ignore[no-untyped-def]
+    """Write a pool to blend: the events `named` int32[m] with their votes float32[m], and those the taste names first.
+
+    Of `events` int32, ascending, it names at most `most` that are not `excluded` and score above 0. `pool` are (events
+    int32, votes float32, scores by content float32, 0…1), with room for all. Returns how many.
+    """
+    pooled, votes, scores = pool
+    add_scores(taste, content, space)
+    size = keep_best_by_content(content, events, excluded, space, most)
+    for place in range(named.size):
+        pooled[place], votes[place] = named[place], named_votes[place]
+        space.is_excluded[named[place]] = 1
+    total = named.size
+    for rank in range(size):
+        event = index_of(space.keys[rank])
+        if space.is_excluded[event] == 0:
+            pooled[total], votes[total] = event, np.float32(0.0)
+            total += 1
+    for place in range(named.size):
+        space.is_excluded[named[place]] = 0
+    for place in range(total):
+        event = pooled[place]
+        is_known = event < content.indptr.size - 1
+        scores[place] = score_of_event(event, content, space) if is_known else np.float32(0.0)
+    clear_scores(taste, content, space)
+    return total
 
 
 @inlined

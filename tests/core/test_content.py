@@ -215,3 +215,25 @@ def test_events_that_are_not_marked_need_not_be_listed():
         index_content(
             pairs_from_lists([[], []]), np.zeros(1, np.uint8), np.zeros(1, np.uint8), ContentSettings()
         )
+
+
+@given(sites(), st.lists(st.integers(0, 12), max_size=6, unique=True))
+def test_a_pool_to_blend_has_what_was_named_and_what_content_names_first(site, named):
+    content, scorer = site.content(), ContentScorer(ContentSettings())
+    taste = scorer.taste(content, site.profile(), site.statements())
+    events, excluded = np.array(site.open_events, np.int32), np.array(site.excluded, np.int32)
+    before = np.array(named, np.int32)
+    ranked = answer(255)
+    by_content = ranked.events[: scorer.rank(content, taste, events, excluded, ranked)].tolist()
+
+    pooled, votes, scores = scorer.pool(
+        content, taste, events, excluded, before, np.full(len(named), 0.5, np.float32)
+    )
+
+    assert pooled[: len(named)].tolist() == named
+    assert pooled[len(named) :].tolist() == [event for event in by_content if event not in named]
+    assert votes.tolist() == [0.5] * len(named) + [0.0] * (pooled.size - len(named))
+    known = pooled < len(site.rows)
+    np.testing.assert_array_equal(scores[known], scorer.scores(content, taste, pooled[known]))
+    assert not scores[~known].any()
+    assert not scorer._space.is_excluded.any() and not scorer._space.event_sums.any()
