@@ -14,9 +14,15 @@ from core.reasons import Part
 from core.recommender import Ranking, Recommender
 from core.tastes import NO_TASTE
 from tests import oracles
-from tests.live import all_open, changed_sites, is_at_rest, profile_of
+from tests.live import all_open, changed_sites, is_at_rest, live_site, profile_of
 
 ACTIVITY = AlsSettings().activity
+
+
+@pytest.fixture(autouse=True, scope="module")
+def compiled() -> None:
+    """Else drawing the first example takes as long as compiling, which Hypothesis takes for a slow strategy."""
+    Recommender(live_site(np.ones((1, 1), np.uint8), neighbours=4), np.ones(1, np.float32))
 
 
 def some_factors(seed: int, n_events: int) -> Factors:
