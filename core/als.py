@@ -15,6 +15,7 @@ products between them; and in bytes, because products of whole numbers are exact
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -124,13 +125,15 @@ def check_factors(factors: Factors, n_events: int) -> None:
 
 
 class FactorScorer:
-    """Ranks events by the factors of one model, of which it makes a sketch; `space` only tells the kernel's types."""
+    """Ranks events by the factors of one model, of which it makes a sketch; `space` only tells the kernel's types.
+
+    The sketch is made for the first ranking: whoever ranks by other arms alone, as a training does, goes without.
+    """
 
     def __init__(self, factors: Factors, settings: AlsSettings, space: Held[Workspace]) -> None:
         self.factors = Held(factors)
         self.activity = settings.activity
-        self._sketch = Held(Sketch(*sketch_of(factors.values, factors.steps)))
-        self._rank = self._pin(space)
+        self._space = space
 
     def rank(
         self, profile: Profile, events: NDArray[np.int32], space: Held[Workspace], out: Held[Answer]
@@ -138,9 +141,15 @@ class FactorScorer:
         """Rank `events` int32, ascending, into `out` with reasons, but the excluded ones; return how many there are."""
         return self._rank(profile, events, self.factors, self._sketch, self.activity, space, out)
 
-    def _pin(self, space: Held[Workspace]) -> Callable[..., int]:
+    @cached_property
+    def _sketch(self) -> Held[Sketch]:
+        factors = self.factors.value
+        return Held(Sketch(*sketch_of(factors.values, factors.steps)))
+
+    @cached_property
+    def _rank(self) -> Callable[..., int]:
         no_events, out = np.empty(0, np.int32), Held(answer(1))
         return pinned(
             *(recommend_by_factors, NOBODY, no_events),
-            *(self.factors, self._sketch, self.activity, space, out),
+            *(self.factors, self._sketch, self.activity, self._space, out),
         )
