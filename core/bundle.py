@@ -93,9 +93,8 @@ def open_bundle(
         _check_files(directory, manifest["arrays"])
         arrays = {}
         for name, description in manifest["arrays"].items():
-            _check_array(
-                directory, name, description, rest
-            )  # its own mapping, so that the pages read do not stay
+            # By a mapping of its own, so that the pages read do not stay.
+            _check_array(directory, name, description, rest)
             arrays[name] = _map(directory / _file(name), "c" if name in copy_on_write else "r")
             rest()
     except OSError as error:

@@ -17,7 +17,6 @@ def let_others_go_first(pid: int) -> None:
     with suppress(ProcessLookupError):
         os.setpriority(os.PRIO_PROCESS, pid, LOWEST)
         if hasattr(os, "sched_setscheduler"):
-            with suppress(
-                PermissionError
-            ):  # a container may forbid it; the lowest priority holds all the same
+            # A container may forbid it; the lowest priority holds all the same.
+            with suppress(PermissionError):
                 os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0))

@@ -1,7 +1,7 @@
 """Choosing the settings of each arm that has any, by how well the arm ranks by itself what was held out.
 
 One setting after the other takes the value that ranks best (coordinate ascent), on the same people for all values. An
-arm is fitted anew for each trial, the others are not: memory is that of one training at most.
+arm is fitted anew for each trial, the others are not.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ from core.hybrid import default_blend
 from core.interactions import build_preferences
 from core.model import Model, ModelSettings
 from core.popularity import fit_popularity
-from core.sparse import Pairs, no_pairs, rows_of
+from core.sparse import no_pairs
 from core.splits import Split
 from service.memory import give_memory_back
 from training.als import fit_factors
@@ -111,7 +111,7 @@ def tune_arm(
 
     `is_over` is asked before each trial. Raises ValueError when nobody has likes to judge by.
     """
-    jury = _smaller(jury_of(snapshot, parts, seed), seed)
+    jury = jury_of(snapshot, parts, seed, MOST_PEOPLE)
     if not jury.people.size:
         raise ValueError("nobody has two likes: there is nothing to hold out")
     base = _base_model(snapshot, parts, start, fitted=arm == "hybrid")
@@ -187,13 +187,3 @@ def _popularity(snapshot: Snapshot, parts: Split, settings: ModelSettings) -> ND
         settings.preferences.weights,
         parts.cutoff,
     )
-
-
-def _smaller(jury: Jury, seed: int) -> Jury:
-    """At most MOST_PEOPLE of it."""
-    if jury.people.size <= MOST_PEOPLE:
-        return jury
-    rng = np.random.default_rng(seed)
-    kept = np.sort(rng.choice(jury.people.size, MOST_PEOPLE, replace=False)).astype(np.int32)
-    relevant: Pairs = rows_of(jury.relevant, kept)
-    return Jury(jury.people[kept], relevant, jury.open_events, jury.stated_until)

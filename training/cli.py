@@ -110,7 +110,8 @@ def tune_command(arms: tuple[str, ...], minutes: float, seed: int, as_json: bool
     settings before. What is worse beyond the interval, for an arm that was chosen for or for the default arm,
     is not taken. The settings are kept in MODEL_DIR with what they were chosen on: the people, the measure,
     the seed, the number of trials. A trial takes as long as fitting that arm, so als takes most of the time;
-    each arm has an equal share of the minutes. Memory is that of a training.
+    each arm has an equal share of the minutes; the trial under way is still ended, and all is judged after
+    that. It takes more memory than a training: 634 MB were seen with 810,000 interactions.
 
     To begin with: craic tune --arm als --arm content_based --minutes 10
 

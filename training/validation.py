@@ -74,7 +74,7 @@ def validate(
     settings of the model that serves.
     """
     parts = split_of(snapshot, settings, seed)
-    jury = jury_of(snapshot, parts, seed)
+    jury = jury_of(snapshot, parts, seed, MOST_PEOPLE)
     if not jury.people.size:
         return None
     # What both sets of settings fit alike is fitted once; what only one fits is not kept.
@@ -134,13 +134,13 @@ def _compare(
     return LiveMeasures(same, metrics_of(others), intervals(others, seed), differences(judged, others, seed))
 
 
-def jury_of(snapshot: Snapshot, parts: Split, seed: int) -> Jury:
-    """Who judges a split, at most MOST_PEOPLE of those who can."""
+def jury_of(snapshot: Snapshot, parts: Split, seed: int, most: int) -> Jury:
+    """Who judges a split, at most `most` of those who can."""
     everyone = np.arange(len(snapshot.users), dtype=np.int32)
     started = snapshot.event_starts <= parts.cutoff if parts.method == "time" else np.False_
     open_events = np.where(started, 0, np.ones(len(snapshot.events))).astype(np.uint8)
     relevant = _only_open(rows_of(parts.held_out, everyone), open_events)
-    people = _sample(np.flatnonzero(np.diff(relevant.indptr)).astype(np.int32), seed)
+    people = _sample(np.flatnonzero(np.diff(relevant.indptr)).astype(np.int32), seed, most)
     # What was stated after the cut may come from what was liked then.
     stated_until = parts.cutoff if parts.method == "time" else np.inf
     return Jury(people, rows_of(relevant, people), open_events, stated_until)
@@ -177,7 +177,7 @@ def _only_open(relevant: Pairs, open_events: NDArray[np.uint8]) -> Pairs:
     return Pairs(running[relevant.indptr].astype(np.int64), relevant.indices[kept])
 
 
-def _sample(people: NDArray[np.int32], seed: int) -> NDArray[np.int32]:
-    if people.size <= MOST_PEOPLE:
+def _sample(people: NDArray[np.int32], seed: int, most: int) -> NDArray[np.int32]:
+    if people.size <= most:
         return people
-    return np.sort(np.random.default_rng(seed).choice(people, MOST_PEOPLE, replace=False))
+    return np.sort(np.random.default_rng(seed).choice(people, most, replace=False))

@@ -37,13 +37,12 @@ _ROUNDING = 1e-5
 class Sketch(NamedTuple):
     """The sketch of all events that have a row of factors, in LAYERS: each is of what those before it leave."""
 
-    codes: NDArray[
-        np.uint8
-    ]  #: [layers, events, bytes], four codes each, padded to whole blocks of `dot_of_codes`
-    halves: NDArray[np.float32]  #: [layers, events], h
-    margins: NDArray[
-        np.float32
-    ]  #: [layers, events], at least ‖z - ẑ‖ + ‖z‖ · LEFT_OUT with this layer and those before
+    #: [layers, events, bytes], four codes each, padded to whole blocks of `dot_of_codes`
+    codes: NDArray[np.uint8]
+    #: [layers, events], h
+    halves: NDArray[np.float32]
+    #: [layers, events], at least ‖z - ẑ‖ + ‖z‖ · LEFT_OUT with this layer and those before
+    margins: NDArray[np.float32]
 
 
 @background_kernel

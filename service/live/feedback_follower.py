@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from service.live.intake import Intake
+from service.live.intake import PAGE, Intake
 from service.live.last_known import LastKnown
 from service.storage.database import Database
 from service.storage.queries.changes import FeedbackRow, feedback_after
@@ -17,8 +17,6 @@ from service.storage.snapshot import FeedbackSpan, Kept
 
 #: Ids are given when a row is written, and it is seen when it is committed, which may be so much later.
 LATE_COMMIT_SECONDS = 2.0
-#: Rows are read and applied this many at a time, so that no request waits for more.
-_PAGE = 500
 #: A start may read so many rows again; to note each few of them would cost more.
 _NOTED_EVERY = 100
 
@@ -62,10 +60,10 @@ class FeedbackFollower:
     async def follow(self) -> None:
         """Apply the rows that came since the last call. Raises StorageError."""
         now, after = self._clock(), self._seen[0][1]
-        while rows := await feedback_after(self._database, after, _PAGE):
+        while rows := await feedback_after(self._database, after, PAGE):
             self._take(rows)
             after = rows[-1].id
-            if len(rows) < _PAGE:
+            if len(rows) < PAGE:
                 break
         if after > self._seen[-1][1]:
             self._seen.append((now, after))

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from service.live.events_follower import EventsFollower
 from service.live.feedback_follower import FeedbackFollower
-from service.live.intake import Intake
+from service.live.intake import PAGE, Intake
 from service.live.last_known import LastKnown
 from service.live.pairs_follower import Fingerprints, PairsFollower
 from service.live.state import LiveState
@@ -26,8 +26,6 @@ from service.tasks import in_thread_to_the_end
 
 #: How often events are taken over in a thread, for nothing where some change meanwhile.
 _ATTEMPTS = 3
-#: Rows are read and applied this many at a time, so that no request waits for more.
-_PAGE = 500
 
 
 class _Carried(NamedTuple):
@@ -122,7 +120,7 @@ class Follower:
         if self._queue is None:
             return
         await self._forget_all(await self._queue.erased_users(self._cutoff))
-        while rows := await self._queue.actions_after(self._queue_position, _PAGE):
+        while rows := await self._queue.actions_after(self._queue_position, PAGE):
             # What was drained and is older than the cut-off is in the model, or ml_feedback tells of it.
             self._intake.apply_all(
                 [row[1:5] for row in rows if not row.drained or row.recorded_at >= self._cutoff]

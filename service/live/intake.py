@@ -10,6 +10,9 @@ from service.storage.sparse_log import SparseLog
 
 logger = logging.getLogger(__name__)
 
+#: Whatever tells of much does it so many rows at a time, so that no request waits for more.
+PAGE = 500
+
 
 class Intake:
     """The one door to a live state's people. What is told twice counts once, in whatever order it is told."""
