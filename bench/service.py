@@ -1,14 +1,15 @@
 """The part `service`: what a request costs, how long answers take at given rates of arrival, a reload, a start.
 
 The real service, all settings at their defaults and the standing experiment running, is pinned to one core and answers
-requests for random people from the other core. Beside it a bare aiohttp handler returns bytes of the same
-answers (`bench.bare`). They take turns in short rounds, one turn for each arm by name, one for the mix that the
-experiment makes, one for the bare handler, so that whatever else the machine does falls on all of them.
+requests for random people from the other core. Beside it bare aiohttp handlers return the bytes of its answers
+(`bench.bare`). They take turns in short rounds, one turn for each arm by name and one for the mix that the experiment
+makes, each followed by one of the bare handler with the same answers, so that whatever else the machine does falls on
+all of them.
 """
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import cycle
 from typing import NamedTuple
@@ -44,7 +45,7 @@ COLD_ANSWERS = 200
 #: A server under full load that had less of its core than this was kept from it by something else.
 UNDISTURBED = 0.9
 
-_WARM_UP_SECONDS, _TURN_SECONDS = 0.4, 0.15
+_WARM_UP_SECONDS, _TURN_SECONDS, _BARE_SECONDS = 0.4, 0.15, 0.1
 #: Of the answers that the bare handler returns.
 _KEEP_EVERY = 5
 #: One body in so many of a turn is looked at.
@@ -76,7 +77,7 @@ class Turn(NamedTuple):
 
 @dataclass(slots=True)
 class Rounds:
-    """The turns of every subject, by start and round; the bare handler's under BARE."""
+    """The turns of every subject, by start and round, and those of the bare handler with its answers (`bare_of`)."""
 
     turns: dict[str, list[list[Turn]]] = field(default_factory=dict)
 
@@ -84,16 +85,21 @@ class Rounds:
         for subject in subjects:
             self.turns.setdefault(subject, []).append([])
 
-    def blocks(self, subject: str, against: str | None, name: str) -> list[list[float]]:
+    def blocks(self, subject: str, name: str, against: str | None = None) -> list[list[float]]:
         """`cpu_ms` or `per_second` of each round, divided by that of another subject in the same round."""
         values = [[_value(turn, name) for turn in block] for block in self.turns[subject]]
         if against is None:
             return values
-        others = self.blocks(against, None, name)
+        others = self.blocks(against, name)
         return [
             [one / other for one, other in zip(mine, theirs, strict=True)]
             for mine, theirs in zip(values, others, strict=True)
         ]
+
+
+def bare_of(subject: str) -> str:
+    """What the bare handler is called that returns a subject's answers."""
+    return f"{BARE}, {subject}"
 
 
 def _value(turn: Turn, name: str) -> float:
@@ -112,11 +118,13 @@ def measure_service(home: Home, cores: Cores, findings: Findings, plan: Plan) ->
                 starts.append(ours.ready_seconds)
                 start_mix(ours.port, WEIGHTS)
                 colds.append(_cold(ours, requests[MIX]))
-                with _bare_beside(ours, requests, cores) as bare:
-                    _play(rounds, ours, bare, requests, plan.rounds)
+                with _bare_beside(ours, requests, cores) as bares:
+                    _play(rounds, ours, bares, requests, plan.rounds)
                     if number == plan.starts - 1:
-                        _add_rounds(findings, rounds)
-                        measure_rates(findings, ours, bare, home, _saturated(findings), plan.rate_seconds)
+                        _add_rounds(findings, rounds, list(requests))
+                        measure_rates(
+                            findings, ours, bares[MIX], home, _saturated(findings), plan.rate_seconds
+                        )
                         measure_reload(findings, ours, copy, home)
                         findings.add(PART, "process", ours.memory_mb())
     findings.add(PART, "process", {"ready_seconds": sorted(starts)[len(starts) // 2]})
@@ -149,53 +157,50 @@ def _cold(ours: Server, requests: list[Request]) -> Load:
 
 
 @contextmanager
-def _bare_beside(ours: Server, requests: dict[str, list[Request]], cores: Cores) -> Iterator[Server]:
-    """The bare handler with answers of ours, once both are warm."""
-    bodies: list[bytes] = []
-    for made in requests.values():
-        warm = drive(
-            ours.port,
-            cycle(one.content for one in made),
-            CONNECTIONS,
-            _WARM_UP_SECONDS,
-            sample_every=_KEEP_EVERY,
-        )
-        _check(warm)
-        bodies += warm.samples
-    path = RESULTS / "answers.jsonl"
-    path.write_bytes(b"\n".join(bodies))
-    with running_bare(path, cores.server) as bare:
-        drive(bare.port, cycle(one.content for one in requests[MIX]), CONNECTIONS, _WARM_UP_SECONDS)
-        yield bare
+def _bare_beside(
+    ours: Server, requests: dict[str, list[Request]], cores: Cores
+) -> Iterator[dict[str, Server]]:
+    """A bare handler for each kind of request, with our answers to it, once all are warm."""
+    with ExitStack() as running:
+        bares = {}
+        for kind, made in requests.items():
+            sending = cycle([one.content for one in made])
+            warm = drive(ours.port, sending, CONNECTIONS, _WARM_UP_SECONDS, sample_every=_KEEP_EVERY)
+            _check(warm)
+            path = RESULTS / f"answers-{kind}.jsonl"
+            path.write_bytes(b"\n".join(warm.samples))
+            bares[kind] = running.enter_context(running_bare(path, cores.server))
+            drive(bares[kind].port, sending, CONNECTIONS, _WARM_UP_SECONDS)
+        yield bares
 
 
-def _play(rounds: Rounds, ours: Server, bare: Server, requests: dict[str, list[Request]], count: int) -> None:
+def _play(
+    rounds: Rounds, ours: Server, bares: dict[str, Server], requests: dict[str, list[Request]], count: int
+) -> None:
     """Some rounds of one start; each begins with another subject, so that drift favours none."""
-    servers = {**dict.fromkeys(requests, ours), BARE: bare}
     sending = {kind: cycle([one.content for one in made]) for kind, made in requests.items()}
-    sending[BARE] = sending[MIX]
-    order = [*servers]
-    rounds.add_start(order)
+    order = [*requests]
+    rounds.add_start([*order, *map(bare_of, order)])
     for _ in range(count):
-        for subject in order:
-            turn = _turn(servers[subject], sending[subject])
-            rounds.turns[subject][-1].append(turn)
-            if subject != BARE:
-                _check(turn.load)
+        for kind in order:
+            turn = _turn(ours, sending[kind], _TURN_SECONDS)
+            rounds.turns[kind][-1].append(turn)
+            _check(turn.load)
+            rounds.turns[bare_of(kind)][-1].append(_turn(bares[kind], sending[kind], _BARE_SECONDS))
         order.append(order.pop(0))
 
 
-def _turn(server: Server, requests: Iterator[bytes]) -> Turn:
+def _turn(server: Server, requests: Iterator[bytes], seconds: float) -> Turn:
     before = server.cpu_seconds()
-    load = drive(server.port, requests, CONNECTIONS, _TURN_SECONDS, sample_every=_LOOK_EVERY)
+    load = drive(server.port, requests, CONNECTIONS, seconds, sample_every=_LOOK_EVERY)
     return Turn(load, server.cpu_seconds() - before)
 
 
-def _add_rounds(findings: Findings, rounds: Rounds) -> None:
+def _add_rounds(findings: Findings, rounds: Rounds, kinds: Sequence[str]) -> None:
     for subject, blocks in rounds.turns.items():
         turns = [turn for block in blocks for turn in block]
-        findings.add_rounds(PART, subject, "requests_per_second", rounds.blocks(subject, None, "per_second"))
-        findings.add_rounds(PART, subject, "cpu_ms", rounds.blocks(subject, None, "cpu_ms"))
+        findings.add_rounds(PART, subject, "requests_per_second", rounds.blocks(subject, "per_second"))
+        findings.add_rounds(PART, subject, "cpu_ms", rounds.blocks(subject, "cpu_ms"))
         share = sum(turn.cpu_seconds for turn in turns) / sum(turn.load.seconds for turn in turns)
         size = sum(turn.load.body_bytes for turn in turns) / sum(turn.load.answers for turn in turns)
         findings.add(PART, subject, {"bytes_per_answer": size, "core_share": share})
@@ -206,9 +211,10 @@ def _add_rounds(findings: Findings, rounds: Rounds) -> None:
                 f"The machine was busy: {subject} had only {share:.0%} of its core under full load. Throughput and "
                 "percentiles say little; processor time and costs say more."
             )
-        if subject != BARE:
-            findings.add_rounds(PART, subject, "cost_to_bare", rounds.blocks(subject, BARE, "cpu_ms"))
-            findings.add_rounds(PART, subject, "ratio_to_bare", rounds.blocks(subject, BARE, "per_second"))
+    for kind in kinds:
+        bare = bare_of(kind)
+        findings.add_rounds(PART, kind, "cost_to_bare", rounds.blocks(kind, "cpu_ms", bare))
+        findings.add_rounds(PART, kind, "ratio_to_bare", rounds.blocks(kind, "per_second", bare))
 
 
 def _arms_told(turns: list[Turn]) -> str:

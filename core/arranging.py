@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.content import Content
+from core.kernels.held import Held
 from core.kernels.workspace import Answer
 from core.reasons import Part
 from core.recommender import Ranking
@@ -76,7 +77,7 @@ def arrange(ranking: Ranking, wanted: Arrangement, facts: Facts, n: int) -> Rank
     capped = ((facts.venues, wanted.most_per_venue), (facts.series, wanted.most_per_series))
     kept = _within_caps(order.tolist(), [(groups.tolist(), most) for groups, most in capped if most], n)
     n_personal = sum(rank < ranking.n_personal for rank in kept)
-    return Ranking(Answer._make(array[kept] for array in answer), n_personal, len(kept))
+    return Ranking(Held(Answer._make(array[kept] for array in answer)), n_personal, len(kept))
 
 
 def _blend(answer: Answer, n_scored: int, wanted: Arrangement, facts: Facts) -> None:

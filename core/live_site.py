@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from core.collaborative import CollaborativeSettings, Neighbourhood, scale
 from core.kernels.held import Held
 from core.kernels.jit import pinned
-from core.kernels.live import LiveRows, Site, read_row
+from core.kernels.live import LiveRows, Site, read_liked
 from core.kernels.similar import squares_of
 from core.sparse import Lookup, Rows
 
@@ -127,7 +127,7 @@ class LiveSite:
         self._event_scales = scale(self._event_masses, settings.popularity_discount)
         self._held = self._assemble()
         self._row = self._room_for_row()
-        self._read_row = pinned(read_row, self.site.liked, 0, *self._row)
+        self._read_liked = pinned(read_liked, self._held, 0, *self._row)
 
     @property
     def site(self) -> Site:
@@ -196,7 +196,7 @@ class LiveSite:
         """
         self._check(user)
         events, preferences = self._row
-        size = self._read_row(self.site.liked, user, events, preferences)
+        size = self._read_liked(self._held, user, events, preferences)
         return events[:size].copy(), preferences[:size].copy()
 
     def set_preference(self, user: int, event: int, weight: int) -> None:

@@ -32,9 +32,14 @@ class Ranking(NamedTuple):
     that scores descend.
     """
 
-    answer: Answer
+    held: Held[Answer]
     n_personal: int
     n: int
+
+    @property
+    def answer(self) -> Answer:
+        """The places, best first."""
+        return self.held.value
 
     @property
     def events(self) -> list[int]:
@@ -88,7 +93,7 @@ class Recommender:
     def popular(self, open_events: NDArray[np.uint8], excluded: NDArray[np.int32], n: int) -> Ranking:
         """`control`: the most popular open events that are not excluded."""
         out = self._answer(n)
-        return Ranking(out.value, 0, self._fill(out, 0, open_events, excluded))
+        return Ranking(out, 0, self._fill(out, 0, open_events, excluded))
 
     def collaborative(self, profile: Profile, open_events: NDArray[np.uint8], n: int) -> Ranking:
         """`collaborative_filtering`: what the neighbourhood likes, then, where that ends, what is popular."""
@@ -121,7 +126,7 @@ class Recommender:
         out = self._answer(n)
         squares = self.live.event_squares
         found = self._similar(event, self.live.held, squares, open_events, excluded, self._room(), out)
-        return Ranking(out.value, found, found)
+        return Ranking(out, found, found)
 
     def alike(
         self,
@@ -135,7 +140,7 @@ class Recommender:
         itself = np.array([event], np.int32)
         taste = self.content.taste(content, Profile(itself, np.ones(1, np.float32), itself, -1), NO_TASTE)
         found = self.content.rank(content, taste, events, itself, out.value)
-        return Ranking(out.value, found, found)
+        return Ranking(out, found, found)
 
     def content_based(
         self,
@@ -284,9 +289,9 @@ class Recommender:
     ) -> Ranking:
         """The ranking with popular events behind the personal ones, up to the answer's length."""
         if n_personal == out.value.events.size:
-            return Ranking(out.value, n_personal, n_personal)
+            return Ranking(out, n_personal, n_personal)
         excluded = np.concatenate((excluded, out.value.events[:n_personal]))
-        return Ranking(out.value, n_personal, self._fill(out, n_personal, open_events, excluded))
+        return Ranking(out, n_personal, self._fill(out, n_personal, open_events, excluded))
 
     def _fill(
         self, out: Held[Answer], start: int, open_events: NDArray[np.uint8], excluded: NDArray[np.int32]

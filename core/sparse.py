@@ -54,6 +54,10 @@ class Lookup:
         # A memoryview yields plain numbers, sooner than an array does.
         self._starts, self._columns = matrix.indptr.data, matrix.indices.data
 
+    def row_size(self, row: int) -> int:
+        """How many entries a row ≥ 0 has; one that the matrix lacks has none."""
+        return self._starts[row + 1] - self._starts[row] if row < self._n_rows else 0
+
     def position(self, row: int, column: int) -> int:
         """The position of an entry among all, −1 when there is none; a row ≥ 0 that the matrix lacks has none."""
         if row >= self._n_rows:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from core.kernels.held import held_in
 from core.kernels.jit import inlined, kernel
 from core.kernels.prefetch import prefetch
 
@@ -111,7 +112,7 @@ def spread(rows, chosen, factors, n_chosen, sums, touched):  # type: ignore[no-u
     return np.int64(n_touched)
 
 
-@kernel
+@inlined
 def read_row(rows, row, columns, weights):  # type: ignore[no-untyped-def]
     """Write a row as it is now, columns int32 and weights float32 in 0…1 without zeros; return how many there are.
 
@@ -132,3 +133,9 @@ def read_row(rows, row, columns, weights):  # type: ignore[no-untyped-def]
         size += rows.added_weights[link] != 0
         link = rows.following[link]
     return size
+
+
+@kernel
+def read_liked(site, user, columns, weights):  # type: ignore[no-untyped-def]
+    """As `read_row` of what a person likes; `site` is a held `Site`."""
+    return read_row(held_in(site).liked, user, columns, weights)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from core.actions import Action
 from core.content import Content
 from core.interactions import DISMISSED, UNTOUCHED, PairState
+from core.kernels.held import Held
 from core.kernels.live import Profile
 from core.live_site import LiveSite
 from core.model import Model
@@ -24,6 +25,7 @@ from service.live.history import Deed, PairHistory, untouched_since
 from service.live.labels import Labels
 from service.live.stated import StatedTastes
 from service.live.statements import Stated, as_taste
+from service.live.telling import NOTHING_TOLD, Telling
 from service.pacing import no_rest
 from service.storage.queries.events import EventRow
 
@@ -63,6 +65,7 @@ class LiveState:
         self.stated = StatedTastes()
         self._content_settings = model.settings.content
         self._content = ContentIndex(self._content_settings)
+        self._telling = Held(NOTHING_TOLD)
 
     @property
     def version(self) -> str:
@@ -78,6 +81,16 @@ class LiveState:
     def labels(self) -> Labels:
         """The names of the features of `content`."""
         return self._content.labels
+
+    @property
+    def telling(self) -> Held[Telling]:
+        """What answers tell about events, as the encoder takes it; valid until the next change."""
+        cards, labels, masses = self.catalogue.cards, self.labels, self.live.event_masses
+        (blob, bounds), old_labels, old_masses = self._telling.value
+        is_old = blob is cards.blob and bounds is cards.bounds
+        if not (is_old and old_labels is labels and old_masses is masses):
+            self._telling = Held(Telling(cards, labels, masses))
+        return self._telling
 
     def user_row(self, user_id: str) -> int:
         """The row of a person, -1 for a stranger."""
@@ -325,8 +338,9 @@ class LiveState:
         return DISMISSED if self._dismissed.position(row, event) >= 0 else UNTOUCHED
 
     def _unliked_events(self, row: int) -> NDArray[np.int32]:
-        base = row_columns(self.model.preferences.dismissed, row) if self._in_model(row) else _NO_EVENTS
         since = self._since.get(row)
+        is_any = self._dismissed.row_size(row) > 0
+        base = row_columns(self.model.preferences.dismissed, row) if is_any else _NO_EVENTS
         if not since:
             return base
         kept = [event for event in base.tolist() if event not in since]

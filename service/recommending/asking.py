@@ -20,7 +20,7 @@ from service.live.filters import NO_LIMITS, Limits
 from service.live.state import LiveState
 from service.live.statements import Stated
 from service.recommending.arms import ARMS, Asker, asker_for
-from service.recommending.encoding import Encoder, Envelope, Told, encode_answer
+from service.recommending.encoding import Encoded, Encoder, Envelope, Told, encode_answer
 from service.settings import Settings
 
 
@@ -61,8 +61,8 @@ class Found(NamedTuple):
 class Ranked(NamedTuple):
     """What is recommended."""
 
-    items: bytes  #: the members of a JSON list
-    events: list[int]  #: indices, in the order shown
+    encoded: Encoded
+    n: int
     n_personal: int
 
 
@@ -71,7 +71,8 @@ class Reply(Struct, frozen=True):
 
     recommendation_id: str
     pieces: tuple[bytes, ...]  #: the body, in pieces, since whoever sends it puts something before it
-    events: list[int]  #: indices, in the order shown
+    event_ids: bytes  #: in the order shown, a JSON list
+    n: int
     n_personal: int
     latency_ms: float
     n_liked: int  #: events of the profile
@@ -110,11 +111,8 @@ def rank(state: LiveState, encoder: Encoder, question: Question, found: Found, n
     if is_arranged:
         ranking = _arranged(state, ranking, question.arrangement, n, now)
     told = Told(question.algorithm, found.asker.profile.events, found.city)
-    items = encoder.items(ranking, told, state.catalogue.cards, state.labels, state.live.event_masses, offset)
-    events, n_personal = ranking.events, ranking.n_personal
-    if offset:
-        events, n_personal = events[offset:], max(0, n_personal - offset)
-    return Ranked(bytes(items), events, n_personal)
+    encoded = encoder.encode(ranking, told, state.telling, offset)
+    return Ranked(encoded, max(0, ranking.n - offset), max(0, ranking.n_personal - offset))
 
 
 def complete(
@@ -129,10 +127,12 @@ def complete(
         question.experiment,
         found.notice,
     )
-    latency_ms = (perf_counter() - started) * 1000.0
-    pieces = encode_answer(envelope, ranked.items, latency_ms)
+    encoded, latency_ms = ranked.encoded, (perf_counter() - started) * 1000.0
+    pieces = encode_answer(envelope, encoded.items, latency_ms)
     n_liked = found.asker.profile.events.size
-    return Reply(recommendation_id, pieces, ranked.events, ranked.n_personal, latency_ms, n_liked)
+    return Reply(
+        recommendation_id, pieces, encoded.event_ids, ranked.n, ranked.n_personal, latency_ms, n_liked
+    )
 
 
 def usual_arrangement(settings: Settings) -> Arrangement:

@@ -14,15 +14,15 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from core.kernels.held import Held
 from core.kernels.jit import pinned
 from core.kernels.workspace import answer
 from core.recommender import Ranking
-from service.live.cards import MEMBERS, Cards
 from service.live.event import json_text
-from service.live.labels import NO_LABELS, Labels
-from service.recommending.items import Context, encode_items
+from service.live.telling import NOTHING_TOLD, Telling
+from service.recommending.items import Wording, encode_items
 
-#: Names of cities and arms kept as the kernel takes them.
+#: Names of arms with cities kept as the kernel takes them.
 _TEXTS_KEPT = 256
 
 
@@ -45,45 +45,40 @@ class Told(NamedTuple):
     city: str | None  #: the one that was asked for, as the caller wrote it
 
 
+class Encoded(NamedTuple):
+    """What is recommended, as JSON."""
+
+    items: bytes  #: the members of the list of recommendations
+    event_ids: bytes  #: the list of their events' ids
+
+
 class Encoder:
     """Encodes one answer at a time; holds the buffer that takes."""
 
     def __init__(self) -> None:
         self._out = np.empty(1 << 17, np.uint8)
-        self._text = lru_cache(_TEXTS_KEPT)(_as_array)
+        self._wording = lru_cache(_TEXTS_KEPT)(_worded)
         self._encode_items = self._pin_encode_items()
 
-    def items(
-        self,
-        ranking: Ranking,
-        told: Told,
-        cards: Cards,
-        labels: Labels,
-        masses: NDArray[np.float32],
-        start: int = 0,
-    ) -> memoryview:
-        """The recommendations of a ranking from rank `start` on as the members of a JSON list, best first.
-
-        Valid until the next call.
-
-        `labels` are those of the features that the ranking's subjects name, `masses` float32[events] the sums of
-        preferences for each event.
-        """
-        where = b"in " + json_text(told.city) if told.city else b"right now"
-        algorithm = json_text(told.algorithm)
-        context = Context(cards, labels, told.liked, masses, self._text(where), self._text(algorithm))
+    def encode(self, ranking: Ranking, told: Told, telling: Held[Telling], start: int = 0) -> Encoded:
+        """The recommendations of a ranking from rank `start` on, best first."""
+        wording = self._wording(told.algorithm, told.city)
         while True:
-            length = self._encode_items(self._out, context, *ranking, start)
-            if length >= 0:
-                return self._out[:length].data
-            self._out = np.empty(2 * (self._out.size - length), np.uint8)
+            stop, end = self._encode_items(self._out, telling, wording, told.liked, *ranking, start)
+            if stop >= 0:
+                written = self._out.data
+                return Encoded(bytes(written[:stop]), bytes(written[stop:end]))
+            self._out = np.empty(2 * (self._out.size - stop), np.uint8)
 
-    def _pin_encode_items(self) -> Callable[..., int]:
-        text = np.empty(0, np.uint8)
-        cards = Cards(text, np.empty((0, MEMBERS + 2), np.int64))
-        nobody, nothing = np.empty(0, np.int32), np.empty(0, np.float32)
-        context = Context(cards, NO_LABELS, nobody, nothing, text, text)
-        return pinned(encode_items, self._out, context, answer(1), 0, 0, 0)
+    def _pin_encode_items(self) -> Callable[..., tuple[int, int]]:
+        nobody = np.empty(0, np.int32)
+        wording = Held(Wording(np.empty(0, np.uint8), np.empty(0, np.uint8)))
+        return pinned(encode_items, self._out, Held(NOTHING_TOLD), wording, nobody, Held(answer(1)), 0, 0, 0)
+
+
+def _worded(algorithm: str, city: str | None) -> Held[Wording]:
+    where = b"in " + json_text(city) if city else b"right now"
+    return Held(Wording(_as_array(where), _as_array(json_text(algorithm))))
 
 
 def _as_array(text: bytes) -> NDArray[np.uint8]:

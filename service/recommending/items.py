@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from core.kernels.held import held_in
 from core.kernels.jit import inlined, kernel
 from core.kernels.prefetch import prefetch
 from core.kernels.text import put_decimal, put_signed, put_text, put_whole
@@ -35,19 +36,28 @@ from service.recommending.units import (
 
 #: The bounds of a card, and the bytes of a cache line.
 _BOUNDS, _LINE_BYTES = MEMBERS + 2, 64
+#: More than the brackets of a list of ids take with what is copied beyond them, and the quotes and comma of an id.
+_LIST_OVERHEAD, _ID_OVERHEAD = 256, 4
 #: More than all pieces and numbers of one recommendation take, in bytes.
 _ITEM_OVERHEAD = BLOB.size + (REASONS + PARTS) * 128 + 512
 
 
-class Context(NamedTuple):
+class Wording(NamedTuple):
+    """Texts that an answer repeats."""
+
+    where: NDArray[np.uint8]  #: "in Cork" or "right now"
+    algorithm: NDArray[np.uint8]  #: the name of the arm
+
+
+class _Context(NamedTuple):
     """What the kernel reads beside the ranking."""
 
     cards: Cards
     labels: Labels
+    masses: NDArray[np.float32]
+    where: NDArray[np.uint8]
+    algorithm: NDArray[np.uint8]
     liked: NDArray[np.int32]  #: [p], the events of the profile
-    masses: NDArray[np.float32]  #: [events], the sum of everyone's preferences for an event
-    where: NDArray[np.uint8]  #: "in Cork" or "right now"
-    algorithm: NDArray[np.uint8]  #: the name of the arm
 
 
 @inlined
@@ -256,21 +266,38 @@ def _ask_ahead(context, answer, n_personal, n):  # type: ignore[no-untyped-def]
     _ask_for_texts(cards, named, TITLE)
 
 
-@kernel
-def encode_items(out, context, answer, n_personal, n, start):  # type: ignore[no-untyped-def]
-    """Write the recommendations of ranks start to n - 1 with commas between them.
+@inlined
+def _event_ids(out, at, cards, answer, start, n):  # type: ignore[no-untyped-def]
+    """The ids of the events of ranks start to n - 1 as a JSON list."""
+    at = _fixed(out, at, Piece.OPEN_LIST)
+    for rank in range(start, n):
+        at = _fixed(out, at, Piece.NEXT_QUOTE if rank > start else Piece.QUOTE)
+        at = _card_text(out, at, cards, answer.events[rank], ID)
+        at = _fixed(out, at, Piece.QUOTE)
+    return _fixed(out, at, Piece.CLOSE_LIST)
 
-    Returns their length, or minus the room that is missing. The first n_personal are the arm's, the others of the
-    popularity list.
+
+@kernel
+def encode_items(out, telling, wording, liked, answer, n_personal, n, start):  # type: ignore[no-untyped-def]
+    """Write the recommendations of ranks start to n - 1 with commas between them, then their ids as a JSON list.
+
+    Returns where the recommendations end and where the ids do, or minus the room that is missing, twice. The first
+    n_personal are the arm's, the others of the popularity list. `telling` is a held `service.live.telling.Telling`,
+    `wording` a held `Wording`, `answer` a held `core.kernels.workspace.Answer`; `liked` int32[p] are the events of the
+    profile.
     """
+    answer, wording = held_in(answer), held_in(wording)
+    cards, labels, masses = held_in(telling)
+    context = _Context(cards, labels, masses, wording.where, wording.algorithm, liked)
     _ask_ahead(context, answer, n_personal, n)
-    at = np.int64(0)
+    at, ids_room = np.int64(0), np.int64(_LIST_OVERHEAD)
     units, causes = np.empty(PARTS, np.int64), np.empty(REASONS, np.int64)
     for rank in range(start, n):
         end = at + _room_for(context, answer, rank, rank < n_personal)
-        if end > out.size:
-            return out.size - end
+        ids_room += _ID_OVERHEAD + _card_length(cards, answer.events[rank])
+        if end + ids_room > out.size:
+            return out.size - end - ids_room, out.size - end - ids_room
         if rank > start:
             at = _fixed(out, at, Piece.COMMA)
         at = _item(out, at, context, answer, rank, rank < n_personal, units, causes)
-    return at
+    return at, _event_ids(out, at, cards, answer, start, n)

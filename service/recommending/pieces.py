@@ -16,6 +16,7 @@ class Piece(IntEnum):
     BECAUSE_YOU_LIKED, YOUR_TASTE, POPULAR, NEW, RANK_REASONS, NEXT_REASON, CLOSE_REASONS = range(10, 17)
     ALGORITHM, BY_POPULARITY, BECAUSE, CAUSE, CAUSE_TITLE, WEIGHT, SHARE, CLOSE, COMMA = range(17, 26)
     OTHER, OTHER_WEIGHT, NO_OTHER, NEIGHBOURS, NULL = range(26, 31)
+    OPEN_LIST, QUOTE, NEXT_QUOTE, CLOSE_LIST = range(31, 35)
 
 
 _TEXTS: dict[Piece, str] = {
@@ -50,6 +51,10 @@ _TEXTS: dict[Piece, str] = {
     Piece.NO_OTHER: '],"because_other":null',
     Piece.NEIGHBOURS: ',"neighbours":',
     Piece.NULL: "null",
+    Piece.OPEN_LIST: "[",
+    Piece.QUOTE: '"',
+    Piece.NEXT_QUOTE: ',"',
+    Piece.CLOSE_LIST: "]",
 }
 
 #: The reason where a part of content is the greatest: before and after the label of the feature, and without one.

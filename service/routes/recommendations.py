@@ -6,6 +6,7 @@ from time import perf_counter
 from typing import NamedTuple
 
 from aiohttp import web
+from msgspec import Raw
 
 from service.direct import Arrived, Step
 from service.errors import RequestError
@@ -160,7 +161,7 @@ class RecommendationRoutes:
         self._expose(state, question, choice, reply, now, is_exposure)
         self._serving.count(reply.latency_ms)
         self._metrics.count_answer(state.version, question.variant)
-        personal, filled = reply.n_personal, len(reply.events) - reply.n_personal
+        personal, filled = reply.n_personal, reply.n - reply.n_personal
         if personal:
             algorithm = question.algorithm
             self._metrics.count_recommended(state.version, question.variant, algorithm, personal)
@@ -203,7 +204,8 @@ class RecommendationRoutes:
             variant=question.variant,
             arm=question.algorithm,
             city=question.city,
-            event_ids=tuple(map(state.event_ids.__getitem__, reply.events)),
+            event_ids=Raw(reply.event_ids),
+            num_recommendations=reply.n,
             latency_ms=reply.latency_ms,
             experiment_id=choice.experiment_id,
             is_exposure=is_exposure,
@@ -224,7 +226,8 @@ class RecommendationRoutes:
             variant=question.variant,
             arm=question.algorithm,
             city=question.city,
-            event_ids=(),
+            event_ids=Raw(b"[]"),
+            num_recommendations=0,
             latency_ms=0.0,
             experiment_id=choice.experiment_id,
             is_exposure=True,

@@ -7,7 +7,7 @@ from enum import Enum
 from functools import cached_property
 from typing import Generic, NamedTuple, TypeVar
 
-from msgspec import Struct
+from msgspec import Raw, Struct, json
 
 MAX_KEY_LENGTH = 128
 _HASH_DIGITS = frozenset("0123456789abcdef")
@@ -95,7 +95,8 @@ class FeedbackEntry:
 class ExposureEntry(Struct, frozen=True):
     """One answer: who was shown which events, the first at position 0, by what, and how fast.
 
-    `user_id` is None for a guest, `latency_ms` in milliseconds, `created_at` in seconds since 1970;
+    `user_id` is None for a guest, `event_ids` a list as JSON, for it is only passed on, of `num_recommendations` (None
+    in what earlier releases stored), `latency_ms` in milliseconds, `created_at` in seconds since 1970;
     `is_exposure` says whether the answer counts in the experiments, `experiments` which those are, each with the
     variant shown and the version of its map, `pre_activity` how many events the person had liked before. Not checked
     here, on the request's way: what cannot be stored is counted as lost.
@@ -109,7 +110,7 @@ class ExposureEntry(Struct, frozen=True):
     variant: str
     arm: str
     city: str | None
-    event_ids: tuple[str, ...]
+    event_ids: Raw
     latency_ms: float
     experiment_id: str | None
     is_exposure: bool
@@ -117,6 +118,14 @@ class ExposureEntry(Struct, frozen=True):
     experiments: tuple[tuple[str, str, int], ...] = ()
     pre_activity: int = 0
     has_failed: bool = False
+    num_recommendations: int | None = None
+
+    @property
+    def n_shown(self) -> int:
+        """How many events the person was shown."""
+        if self.num_recommendations is None:
+            return len(json.decode(self.event_ids))
+        return self.num_recommendations
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from bench.answers import LIMIT
 from bench.histograms import distribution, histogram_of, percentiles
 from bench.load import Load
 from bench.requests import FEEDBACK, FEEDBACK_SHARE, RECOMMENDATION, as_a_site_does, recommendations
-from bench.service import BARE, Rounds, Turn
+from bench.service import Rounds, Turn, bare_of
 
 
 class FakeCrowd(NamedTuple):
@@ -50,12 +50,12 @@ def turn(answers: int, seconds: float, cpu_seconds: float) -> Turn:
 def test_a_cost_is_the_ratio_to_the_bare_handler_of_the_same_round() -> None:
     rounds = Rounds()
     for slow in (1.0, 3.0):  # the machine's other work, which falls on both
-        rounds.add_start(["hybrid", BARE])
+        rounds.add_start(["hybrid", bare_of("hybrid")])
         rounds.turns["hybrid"][-1].append(turn(100, 1.0 * slow, 0.8 * slow))
-        rounds.turns[BARE][-1].append(turn(400, 1.0 * slow, 0.8 * slow))
-    assert rounds.blocks("hybrid", BARE, "cpu_ms") == [[4.0], [4.0]]
-    assert rounds.blocks("hybrid", BARE, "per_second") == [[0.25], [0.25]]
-    assert rounds.blocks("hybrid", None, "cpu_ms") == [[8.0], [pytest.approx(24.0)]]
+        rounds.turns[bare_of("hybrid")][-1].append(turn(400, 1.0 * slow, 0.8 * slow))
+    assert rounds.blocks("hybrid", "cpu_ms", bare_of("hybrid")) == [[4.0], [4.0]]
+    assert rounds.blocks("hybrid", "per_second", bare_of("hybrid")) == [[0.25], [0.25]]
+    assert rounds.blocks("hybrid", "cpu_ms") == [[8.0], [pytest.approx(24.0)]]
 
 
 def test_percentiles_are_those_of_the_recorded_values_to_three_digits() -> None:

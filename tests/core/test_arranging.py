@@ -5,6 +5,7 @@ import pytest
 
 from core.arranging import AS_RANKED, Arrangement, Facts, arrange, groups_of, soonness
 from core.content import index_content
+from core.kernels.held import Held
 from core.kernels.workspace import answer
 from core.reasons import Part
 from core.recommender import Ranking
@@ -27,7 +28,7 @@ class Site:
         out.parts[:4, Part.COLLABORATIVE] = out.scores[:4]
         out.parts[4:, Part.POPULARITY] = out.scores[4:]
         out.contributions[:] = 0.1
-        return Ranking(out, self.n_personal, 6)
+        return Ranking(Held(out), self.n_personal, 6)
 
     def facts(self) -> Facts:
         return Facts(

@@ -96,7 +96,7 @@ def test_what_is_told_of_an_answer_is_what_was_answered(encoder):
     reply = ask(state, encoder, user_id="person0", variant="collaborative_filtering")
 
     answer = orjson.loads(reply.body)
-    assert [state.event_ids[event] for event in reply.events] == ids(answer)
+    assert orjson.loads(reply.event_ids) == ids(answer)
     assert (reply.recommendation_id, reply.n_personal) == (answer["recommendation_id"], 2)
     assert answer["latency_ms"] == round(reply.latency_ms, 3)
     assert answer["model_version"] == state.version
@@ -259,12 +259,12 @@ def test_pages_are_pieces_of_the_one_list(encoder, variant, user_id):
     for offset in range(0, len(whole) + 3, 3):
         reply = ask(state, encoder, user_id=user_id, variant=variant, limit=3, offset=offset)
         page = orjson.loads(reply.body)["recommendations"]
-        assert [state.event_ids[event] for event in reply.events] == [item["event_id"] for item in page]
+        assert orjson.loads(reply.event_ids) == [item["event_id"] for item in page]
         assert reply.n_personal == sum(item["algorithm"] != "popularity" for item in page)
         pages += page
 
     assert pages == whole
-    assert ask(state, encoder, limit=100, offset=254, variant=variant).events == []
+    assert ask(state, encoder, limit=100, offset=254, variant=variant).event_ids == b"[]"
 
 
 @pytest.mark.parametrize("variant", [arm for arm in ARMS if arm != "control"])

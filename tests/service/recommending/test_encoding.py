@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.kernels.held import Held
 from core.kernels.workspace import REASONS, Answer, answer
 from core.reasons import Part
 from core.recommender import Ranking
@@ -24,7 +25,8 @@ from service.answers import (
 from service.live.catalogue import Catalogue
 from service.live.description import describe
 from service.live.labels import make_labels
-from service.recommending.encoding import Encoder, Envelope, Told, encode_answer
+from service.live.telling import Telling
+from service.recommending.encoding import Encoded, Encoder, Envelope, Told, encode_answer
 from service.storage.queries.events import EventRow
 from tests.service.recommending import twin
 from tests.sites import NOW, a_model, an_event, live_state
@@ -75,10 +77,13 @@ class Case:
         return catalogue
 
     def encoded(self, encoder: Encoder) -> bytes:
+        return self.encoded_with_ids(encoder).items
+
+    def encoded_with_ids(self, encoder: Encoder) -> Encoded:
         known = self.known
         told = Told(known.algorithm, np.array(known.liked, np.int32), known.city)
-        labels = make_labels(known.labels)
-        return encoder.items(self.ranking, told, self.catalogue().cards, labels, known.masses)
+        telling = Telling(self.catalogue().cards, make_labels(known.labels), known.masses)
+        return encoder.encode(self.ranking, told, Held(telling))
 
     def expected(self) -> list[dict[str, Any]]:
         return twin.recommendations(self.ranking, self.known)
@@ -147,7 +152,7 @@ def cases(draw: st.DrawFn) -> Case:
         np.array(masses, np.float32),
         draw(st.none() | TEXT),
     )
-    return Case(Ranking(out, n_personal, n), known)
+    return Case(Ranking(Held(out), n_personal, n), known)
 
 
 def simple_case(
@@ -174,7 +179,7 @@ def simple_case(
     masses = np.array(values.get("masses", [9.0] * len(events)), np.float32)
     algorithm, labels = values.get("algorithm", "collaborative_filtering"), values.get("labels", [])
     known = twin.Known(algorithm, range(n, n + n_liked), events, labels, masses, values.get("city"))
-    return Case(Ranking(out, n_personal, n), known)
+    return Case(Ranking(Held(out), n_personal, n), known)
 
 
 @pytest.fixture(scope="module")
@@ -195,6 +200,13 @@ def items_of(body: bytes) -> list[dict[str, Any]]:
 @given(cases())
 def test_the_encoder_writes_what_its_twin_says(encoder, case):
     assert items_of(case.encoded(encoder)) == case.expected()
+
+
+@given(cases())
+def test_the_ids_of_what_is_recommended_are_listed_in_the_order_shown(encoder, case):
+    encoded = case.encoded_with_ids(encoder)
+
+    assert orjson.loads(encoded.event_ids) == [item["event_id"] for item in items_of(encoded.items)]
 
 
 @given(cases())
@@ -368,7 +380,7 @@ def test_a_live_site_explains_itself_exactly(encoder):
         profile = state.profile(user_id)
         ranking = state.recommender.collaborative(profile, candidates.mask, 20)
         told = Told("collaborative_filtering", profile.events, "Cork")
-        body = encoder.items(ranking, told, state.catalogue.cards, state.labels, state.live.event_masses)
+        body = encoder.encode(ranking, told, state.telling).items
         known = twin.Known(*told[:1], profile.events.tolist(), rows, [], state.live.event_masses, "Cork")
         assert ranking.n_personal > 0
         assert items_of(body) == twin.recommendations(ranking, known)

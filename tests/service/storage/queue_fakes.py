@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import msgspec
+from msgspec import Raw
 
 from service.storage.queue_entries import ExposureEntry, FeedbackEntry
 
@@ -32,7 +33,7 @@ _EXPOSURE = ExposureEntry(
     variant="hybrid",
     arm="collaborative_filtering",
     city="Dublin",
-    event_ids=("e1", "e2"),
+    event_ids=Raw(b'["e1","e2"]'),
     latency_ms=0.75,
     experiment_id="rec_algorithm_v1",
     is_exposure=True,

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any
 
 import pytest
+from msgspec import Raw
 
 from service.storage.database import Database, Row, Session
 from service.storage.dialect import Dialect, Statement
@@ -127,7 +128,9 @@ class TestMovingRows:
         assert await nothing_waits(queue)
 
     async def test_exposures_arrive_in_order_with_every_field(self, queue, db):
-        guest = exposure(2, user_id=None, city=None, experiment_id=None, is_exposure=False, event_ids=())
+        guest = exposure(
+            2, user_id=None, city=None, experiment_id=None, is_exposure=False, event_ids=Raw(b"[]")
+        )
         queue.put_exposures([exposure(1, latency_ms=0.75), guest, exposure(3)])
         await queue.flush()
         await drain(queue, db, batch_rows=2)

@@ -8,7 +8,9 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
+from msgspec import Raw
 
 from service.storage import queue as queue_module
 from service.storage.errors import StorageUnavailable
@@ -23,7 +25,7 @@ from service.storage.queue_entries import (
     QueueUnavailableError,
     Refusal,
 )
-from service.storage.queue_packs import Pack
+from service.storage.queue_packs import Pack, unpack_exposures
 from service.storage.queue_reads import MOST_DISORDER_SECONDS
 from service.storage.queue_schema import open_for_writing
 from service.storage.queue_writes import PRUNE_ROWS, REFUSED_KEPT_SECONDS, QueueWrites
@@ -321,7 +323,7 @@ class TestExposures:
     async def test_they_are_stored_with_every_field_without_being_asked_to(self, queue):
         entries = [
             exposure(1),
-            exposure(2, user_id=None, city=None, experiment_id=None, is_exposure=False, event_ids=()),
+            exposure(2, user_id=None, city=None, experiment_id=None, is_exposure=False, event_ids=Raw(b"[]")),
         ]
         queue.put_exposures(entries)
 
@@ -346,7 +348,7 @@ class TestExposures:
         [
             exposure("bad", latency_ms=float("nan")),
             exposure("bad", city="\ud800"),
-            exposure("bad", event_ids=("\ud800",)),
+            exposure("bad", city="\ud800"),
             exposure("bad", created_at=float("inf")),
         ],
     )
@@ -775,3 +777,12 @@ async def test_an_entry_counts_for_about_what_it_takes_on_disk(queue, settings):
     )
     connection.close()
     assert 0.5 < queue_bytes / (pages * page_bytes) < 2
+
+
+def test_exposures_that_an_earlier_release_stored_know_how_many_events_were_shown():
+    stored = msgspec.to_builtins(exposure(event_ids=["e1", "e2"]))
+    del stored["num_recommendations"]
+
+    [read] = unpack_exposures(msgspec.json.encode([stored]).decode())
+
+    assert (bytes(read.event_ids), read.n_shown) == (b'["e1","e2"]', 2)
