@@ -66,7 +66,7 @@ def _collaborative(recommender: Recommender, _: Content, case: Case) -> Ranking:
 
 
 def _als(recommender: Recommender, _: Content, case: Case) -> Ranking:
-    return recommender.als(case.profile, case.mask, case.events, K)
+    return recommender.als(case.profile, case.mask, K)
 
 
 def _content(recommender: Recommender, content: Content, case: Case) -> Ranking:

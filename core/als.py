@@ -136,10 +136,10 @@ class FactorScorer:
         self._space = space
 
     def rank(
-        self, profile: Profile, events: NDArray[np.int32], space: Held[Workspace], out: Held[Answer]
+        self, profile: Profile, open_events: NDArray[np.uint8], space: Held[Workspace], out: Held[Answer]
     ) -> int:
-        """Rank `events` int32, ascending, into `out` with reasons, but the excluded ones; return how many there are."""
-        return self._rank(profile, events, self.factors, self._sketch, self.activity, space, out)
+        """Rank the events that `open_events` marks, but the excluded ones, into `out` with reasons; return how many."""
+        return self._rank(profile, open_events, self.factors, self._sketch, self.activity, space, out)
 
     @cached_property
     def _sketch(self) -> Held[Sketch]:
@@ -148,7 +148,7 @@ class FactorScorer:
 
     @cached_property
     def _rank(self) -> Callable[..., int]:
-        no_events, out = np.empty(0, np.int32), Held(answer(1))
+        no_events, out = np.empty(0, np.uint8), Held(answer(1))
         return pinned(
             *(recommend_by_factors, NOBODY, no_events),
             *(self.factors, self._sketch, self.activity, self._space, out),

@@ -103,15 +103,13 @@ class Recommender:
         )
         return self._filled_up(out, n_personal, open_events, profile.excluded)
 
-    def als(
-        self, profile: Profile, open_events: NDArray[np.uint8], events: NDArray[np.int32], n: int
-    ) -> Ranking:
+    def als(self, profile: Profile, open_events: NDArray[np.uint8], n: int) -> Ranking:
         """`als`: what the factors say of a person, then, where that ends, what is popular.
 
-        `events` int32, ascending, are those that `open_events` marks. The factors know the events of the training only.
+        The factors know the events of the training only.
         """
         out = self._answer(n)
-        n_personal = self._factors.rank(profile, events, self._room(), out)
+        n_personal = self._factors.rank(profile, open_events, self._room(), out)
         return self._filled_up(out, n_personal, open_events, profile.excluded)
 
     def similar(

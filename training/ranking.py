@@ -91,8 +91,8 @@ def rank_als(
 ) -> NDArray[np.int32]:
     """What the factors say of each person."""
     recommender = _recommender(model)
-    mask, events = _with_room(open_events, recommender.live.event_room), _marked(open_events)
-    return rank_each(recommender, users, n, lambda profile: recommender.als(profile, mask, events, n))
+    mask = _with_room(open_events, recommender.live.event_room)
+    return rank_each(recommender, users, n, lambda profile: recommender.als(profile, mask, n))
 
 
 def rank_content(

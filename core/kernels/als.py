@@ -12,19 +12,19 @@ stands in the formula.
 
 import numpy as np
 
-from core.kernels.dot import BLOCK, CODES_IN_A_BYTE, dot_of_block
+from core.kernels.dot import BLOCK, dot_of_block
 from core.kernels.heap import index_of, keep_best, key_of, push_bounded, score_of, sort_best_first, sort_keys
 from core.kernels.held import held_in
 from core.kernels.jit import inlined, kernel
 from core.kernels.prefetch import prefetch
 from core.kernels.reasons import all_collaborative, name_greatest, write_ranked
-from core.kernels.sketch import keep_possible, vector_in_bytes, write_rough
+from core.kernels.sketch import list_best, list_possible, vector_in_bytes, width_of, write_rough
 
 #: Of longer profiles this many events count, those of greatest confidence: the work grows with the third power.
 MOST_FOLDED = 100
 #: The greatest component of a person's vector in the choice among all events, which works in whole numbers.
 _SIXTEEN_BITS = 32767.0
-#: How many times the length of the answer is scored first, to find what scores have to be reached.
+#: How many times the length of the answer is scored first at least, to find what scores have to be reached.
 _FIRST_LOOK = 2
 #: How many rows ahead a row of the factors is asked for.
 ROWS_AHEAD = 8
@@ -171,53 +171,33 @@ def score_by_vector(factors, event, vector, step):  # type: ignore[no-untyped-de
 
 
 @inlined
-def _best_by_sketch(events, known, rough, marks, keys, capacity):  # type: ignore[no-untyped-def]
-    """Bring the places of the unmarked events with the greatest positive rough scores to `keys`; return how many."""
-    size, least = 0, np.float32(0.0)
-    for place in range(known):
-        if rough[place] > least and marks[events[place]] == 0:
-            size = push_bounded(keys, size, capacity, key_of(rough[place], place))
-            if size == capacity:
-                least = score_of(keys[0])
+def _push_scored(events, n_events, factors, vector, step, keys, size, capacity):  # type: ignore[no-untyped-def]
+    """Score the first of `events` and offer them to the heap `keys`; return its new size."""
+    for which in range(n_events):
+        if which + ROWS_AHEAD < n_events:
+            ask_for_row(factors, events[which + ROWS_AHEAD])
+        event = events[which]
+        score = score_by_vector(factors, event, vector, step)
+        if score > 0.0:
+            size = push_bounded(keys, size, capacity, key_of(score, event))
     return size
 
 
 @inlined
-def _push_scored(places, n_places, events, factors, vector, step, marks, keys, size, capacity):  # type: ignore[no-untyped-def]
-    """Score the unmarked events at these places and offer them to the heap `keys`; return its new size."""
-    for which in range(n_places):
-        if which + ROWS_AHEAD < n_places:
-            ask_for_row(factors, events[places[which + ROWS_AHEAD]])
-        event = events[places[which]]
-        if marks[event] == 0:
-            score = score_by_vector(factors, event, vector, step)
-            if score > 0.0:
-                size = push_bounded(keys, size, capacity, key_of(score, event))
-    return size
-
-
-@inlined
-def keep_best_by_vector(events, factors, sketch, vector, step, excluded, space, capacity):  # type: ignore[no-untyped-def]
+def keep_best_by_vector(open_events, factors, sketch, vector, step, excluded, space, capacity):  # type: ignore[no-untyped-def]
     """Bring the events with the greatest positive scores by the vector to `space.keys`, best first; return how many.
 
     Those that score best by the sketch are scored first; of the others those whose bounds reach the best of these.
     """
-    keys, marks, rough, places = space.keys, space.rank_of_event, space.event_sums, space.touched_events
-    for position in range(excluded.size):
-        marks[excluded[position]] = 1
-    few, worth, of_margin = vector_in_bytes(vector, sketch.codes.shape[2] * CODES_IN_A_BYTE)
-    known = write_rough(events, sketch, few, rough)
-    first = _best_by_sketch(events, known, rough, marks, keys, min(_FIRST_LOOK * capacity, keys.size))
-    for which in range(first):
-        places[which] = index_of(keys[which])
-        rough[places[which]] = -np.inf
-    size = _push_scored(places, first, events, factors, vector, step, marks, keys, 0, capacity)
+    keys, bits, marks = space.keys, space.touched_events, space.rank_of_event
+    listed = keys[capacity:]
+    few, worth, of_margin = vector_in_bytes(vector, width_of(sketch))
+    known = write_rough(open_events, excluded, sketch, few, bits)
+    first, below = list_best(bits, known, space.block_bits, _FIRST_LOOK * capacity, listed)
+    size = _push_scored(listed, first, factors, vector, step, keys, 0, capacity)
     least = np.float32(score_of(keys[0]) / (worth * step) if size == capacity else 0.0)
-    left = keep_possible(events, sketch, few, of_margin, least, rough, known, places)
-    size = _push_scored(places, left, events, factors, vector, step, marks, keys, size, capacity)
-    rough[:known] = 0.0
-    for position in range(excluded.size):
-        marks[excluded[position]] = 0
+    left = list_possible(sketch, few, of_margin, least, below, bits, known, marks, listed)
+    size = _push_scored(listed, left, factors, vector, step, keys, size, capacity)
     sort_best_first(keys, size)
     return size
 
@@ -236,8 +216,8 @@ def add_shares(profile, factors, positions, weights, event, scale, shares):  # t
 
 
 @kernel
-def recommend_by_factors(profile, events, factors, sketch, activity, space, answer):  # type: ignore[no-untyped-def]
-    """Rank the `events` int32, ascending, by the factors, but the excluded, with reasons; return how many there are.
+def recommend_by_factors(profile, open_events, factors, sketch, activity, space, answer):  # type: ignore[no-untyped-def]
+    """Rank the events that `open_events` uint8 marks by the factors, but the excluded, with reasons; return how many.
 
     `sketch` is that of the factors. The choice among all events works in whole numbers; those that come out of it are
     scored, and put in order, by the sum of what the events of the profile add. Where a score is above 1 all are divided
@@ -251,12 +231,13 @@ def recommend_by_factors(profile, events, factors, sketch, activity, space, answ
     vector = np.empty(factors.values.shape[1], np.int16)
     step = vector_of(profile, factors, positions, weights, _SIXTEEN_BITS, vector)
     capacity, keys = answer.events.size, space.keys
-    found = keep_best_by_vector(events, factors, sketch, vector, step, profile.excluded, space, capacity)
-    shares = np.zeros(profile.events.size, np.float64)
+    found = keep_best_by_vector(open_events, factors, sketch, vector, step, profile.excluded, space, capacity)
+    shares = np.zeros((found, profile.events.size), np.float64)
     size, greatest = np.int64(0), 1.0
     for place in range(found):
         event = index_of(keys[place])
-        score = add_shares(profile, factors, positions, weights, event, 1.0, shares)
+        score = add_shares(profile, factors, positions, weights, event, 1.0, shares[place])
+        space.touched_events[event] = place
         greatest = max(greatest, score)
         keys[size] = key_of(np.float32(score), event)
         size += np.float32(score) > 0.0
@@ -265,8 +246,9 @@ def recommend_by_factors(profile, events, factors, sketch, activity, space, answ
     for rank in range(size):
         answer.scores[rank] = np.float32(np.float64(answer.scores[rank]) / greatest)
         answer.supporters[rank] = 0
-        shares[:] = 0.0
-        add_shares(profile, factors, positions, weights, answer.events[rank], 1.0 / greatest, shares)
-        name_greatest(shares, rank, answer)
+        of_event = shares[space.touched_events[answer.events[rank]]]
+        for position in range(of_event.size):
+            of_event[position] *= 1.0 / greatest
+        name_greatest(of_event, rank, answer)
     all_collaborative(size, answer)
     return size

@@ -2,16 +2,19 @@
 
 Compilers do not find those instructions in a loop: x86-64 has one for an unsigned byte times a signed one (VNNI), Arm
 for two of a kind (the dot product of ARMv8.2). They do find them in the sum of one product of two short vectors, which
-is what is written here; where a processor has none, the same sums are made of multiplications of 16 bits. All of it is
-whole numbers: the outcome is the same bits everywhere.
+is what is written here for single rows; where a processor has none, the same sums are made of multiplications of 16
+bits. To add up the lanes of such a sum takes as long as to multiply, so many rows are stored with theirs side by side,
+a lane each (`dots_of_lanes`), for which the instruction is named. All of it is whole numbers: the outcome is the same
+bits everywhere.
 """
 
 import platform
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
+from llvmlite.binding import llvm_version_info  # type: ignore[import-untyped]
 from numba.core import cgutils, config, types
 from numba.extending import intrinsic
 
@@ -20,6 +23,9 @@ BLOCK = 128
 #: How many bytes of codes `dot_of_codes` reads, each of four codes of two bits.
 CODES_BLOCK = 64
 CODES_IN_A_BYTE = 4
+#: How many rows `dots_of_lanes` multiplies at once, and how many bytes of each lie together.
+LANES = 16
+LANE_BYTES = 4
 
 _BYTE, _WHOLE = ir.IntType(8), ir.IntType(32)
 #: Codes are 0…3, the same number signed and unsigned: which of the two lets the instruction be found differs.
@@ -82,6 +88,145 @@ def _dot_of_codes(typing_context, codes, start, vector, vector_start):  # type: 
     return types.int32(codes, start, vector, vector_start), _generate_codes
 
 
+#: Sums of four products in 32 bits.
+_FOUR_PRODUCTS = "llvm.x86.avx512.vpdpbusd.256"
+#: Sums of two products in 16 bits, which has room for codes that are moved down; then of two of those.
+_TWO_PRODUCTS, _TWO_SUMS = "llvm.x86.avx2.pmadd.ub.sw", "llvm.x86.avx2.pmadd.wd"
+#: The compiler's own name for sums in lanes, for which it takes what there is.
+_PARTIAL_SUMS = "llvm.vector.partial.reduce.add.v4i32.v16i32"
+
+
+class Way(NamedTuple):
+    """How a processor makes sums in lanes of 32 bits of products of four bytes each."""
+
+    width: int  #: how many lanes at a time
+    function: str | None  #: the name of the instruction with the compiler
+    moves_highest: bool  #: whether the codes in the highest bits of a byte are moved down before
+
+
+def ways_of(context: Any) -> list[Way]:
+    """What there is on the processor that is compiled for, the best first."""
+    if _CODES_ARE_SIGNED:
+        ways = [Way(4, _PARTIAL_SUMS, moves_highest=True)] if llvm_version_info[0] >= 21 else []
+    else:
+        features = context.codegen().magic_tuple()[-1].split(",")
+        ways = []
+        if {"+avx512vnni", "+avx512vl"} <= set(features) or "+avxvnni" in features:
+            # Vectors of 64 bytes are no faster: there are fewer units for them.
+            ways.append(Way(8, _FOUR_PRODUCTS, moves_highest=False))
+        if "+avx2" in features:
+            ways.append(Way(8, _TWO_PRODUCTS, moves_highest=True))
+    return [*ways, Way(4, None, moves_highest=_CODES_ARE_SIGNED)]
+
+
+def _declared(builder: Any, name: str, result: Any, *arguments: Any) -> Any:
+    return cgutils.get_or_insert_function(  # type: ignore[no-untyped-call]
+        builder.module, ir.FunctionType(result, arguments), name
+    )
+
+
+def _add_products(builder: Any, way: Way, sums: Any, codes: Any, vector: Any) -> Any:
+    """<width x i32> sums and the products of <4 width x i8> codes with the bytes in the <width x i32> of a vector."""
+    lanes, few = sums.type, codes.type
+    wide = ir.VectorType(_WHOLE, few.count)
+    if way.function == _FOUR_PRODUCTS:
+        add = _declared(builder, _FOUR_PRODUCTS, lanes, lanes, lanes, lanes)
+        return builder.call(add, [sums, builder.bitcast(codes, lanes), vector])
+    vector = builder.bitcast(vector, few)
+    if way.function == _TWO_PRODUCTS:
+        pairs = ir.VectorType(ir.IntType(16), 2 * way.width)
+        of_two = builder.call(_declared(builder, _TWO_PRODUCTS, pairs, few, few), [codes, vector])
+        add = _declared(builder, _TWO_SUMS, lanes, pairs, pairs)
+        return builder.add(sums, builder.call(add, [of_two, ir.Constant(pairs, [1] * pairs.count)]))
+    extend = builder.sext if _CODES_ARE_SIGNED else builder.zext
+    products = builder.mul(extend(codes, wide), builder.sext(vector, wide))
+    if way.function == _PARTIAL_SUMS:
+        return builder.call(_declared(builder, _PARTIAL_SUMS, lanes, lanes, wide), [sums, products])
+    for byte in range(LANE_BYTES):
+        order = [LANE_BYTES * lane + byte for lane in range(way.width)]
+        sums = builder.add(sums, builder.shuffle_vector(products, products, ir.Constant(lanes, order)))
+    return sums
+
+
+def lanes_by(choose: Callable[[list[Way]], Way]) -> Callable[..., Any]:
+    """The intrinsic `dots_of_lanes` in one of the ways that there are."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        def array(at: int) -> Any:
+            return context.make_array(signature.args[at])(context, builder, arguments[at]).data
+
+        def number(at: int) -> Any:
+            return context.cast(builder, arguments[at], signature.args[at], types.intp)
+
+        way = choose(ways_of(context))
+        _write_lanes(builder, way, (array(0), array(2), array(3)), (number(1), number(4), number(5)))
+        return context.get_dummy_value()
+
+    def dots_of_lanes(typing_context, codes, block, vector, dots, start, n_groups):  # type: ignore[no-untyped-def]
+        return types.void(codes, block, vector, dots, start, n_groups), generate
+
+    return cast(Callable[..., Any], intrinsic(dots_of_lanes))
+
+
+def _write_lanes(builder: Any, way: Way, data: tuple[Any, Any, Any], where: tuple[Any, Any, Any]) -> None:
+    """The loop over the groups of a block, with sums apart for each place of a code in its byte."""
+    (codes, vector, dots), (block, start, n_groups) = data, where
+    lanes, few = ir.VectorType(_WHOLE, way.width), ir.VectorType(_BYTE, LANE_BYTES * way.width)
+    parts, places, word = range(LANES // way.width), range(CODES_IN_A_BYTE), n_groups.type
+    nothing, part_bytes = ir.Constant(lanes, [0] * way.width), LANE_BYTES * way.width
+    sums = [[cgutils.alloca_once(builder, lanes) for _ in parts] for _ in places]  # type: ignore[no-untyped-call]
+    for total in (total for of_place in sums for total in of_place):
+        builder.store(nothing, total)
+    block_start = builder.mul(builder.mul(block, n_groups), word(LANES * LANE_BYTES))
+    with cgutils.for_range(builder, n_groups) as loop:
+        group = builder.add(block_start, builder.mul(loop.index, word(LANES * LANE_BYTES)))
+        packed = [_at(builder, codes, builder.add(group, word(part_bytes * part)), few) for part in parts]
+        for place in places:
+            row = builder.add(builder.mul(n_groups, word(place)), loop.index)
+            four = _at(builder, vector, builder.mul(row, word(LANE_BYTES)), _WHOLE)
+            repeated = _repeated(builder, four, lanes)
+            for part in parts:
+                chosen = _codes_at(builder, packed[part], place, way)
+                total = _add_products(builder, way, builder.load(sums[place][part]), chosen, repeated)
+                builder.store(total, sums[place][part])
+    for part in parts:
+        whole = nothing
+        for place in places:
+            is_moved = way.moves_highest and place == CODES_IN_A_BYTE - 1
+            by = ir.Constant(lanes, [0 if is_moved else 2 * place] * way.width)
+            whole = builder.add(whole, builder.ashr(builder.load(sums[place][part]), by))
+        at = builder.gep(dots, [builder.add(start, word(way.width * part))])
+        builder.store(whole, builder.bitcast(at, lanes.as_pointer()), align=4)
+
+
+def _at(builder: Any, data: Any, byte: Any, kind: Any) -> Any:
+    """What stands at a byte of an array of bytes."""
+    return builder.load(builder.bitcast(builder.gep(data, [byte]), kind.as_pointer()), align=1)
+
+
+def _codes_at(builder: Any, packed: Any, place: int, way: Way) -> Any:
+    """The codes at a place in their bytes, where they stand if they can: to move them is an instruction more."""
+    count = packed.type.count
+    if way.moves_highest and place == CODES_IN_A_BYTE - 1:
+        return builder.lshr(packed, ir.Constant(packed.type, [2 * place] * count))
+    return builder.and_(packed, ir.Constant(packed.type, [3 << 2 * place] * count))
+
+
+def _repeated(builder: Any, four: Any, lanes: Any) -> Any:
+    first = builder.insert_element(ir.Constant(lanes, ir.Undefined), four, _WHOLE(0))
+    return builder.shuffle_vector(first, first, ir.Constant(lanes, [0] * lanes.count))
+
+
+def _plain_lanes(codes, block, vector, dots, start, n_groups):  # type: ignore[no-untyped-def]
+    """With the compiler switched off."""
+    packed = codes.reshape(-1, n_groups, LANES, LANE_BYTES)[block].astype(np.int32)
+    parts = vector[: n_groups * LANE_BYTES * CODES_IN_A_BYTE].reshape(CODES_IN_A_BYTE, n_groups, LANE_BYTES)
+    dots[start : start + LANES] = sum(
+        np.einsum("gle,ge->l", (packed >> 2 * place) & 3, parts[place].astype(np.int32))
+        for place in range(CODES_IN_A_BYTE)
+    )
+
+
 def _plain_block(one, start, other, other_start):  # type: ignore[no-untyped-def]
     """With the compiler switched off."""
     few, others = (
@@ -108,3 +253,9 @@ dot_of_block: Callable[..., Any] = _plain_block if _IS_PLAIN else intrinsic(_dot
 #: CODES_BLOCK bytes from a position on of an array of uint8 in C order: first the lowest two bits of each byte, then
 #: the next. The vector is int8, 4 × CODES_BLOCK from its own start on. Nothing is checked.
 dot_of_codes: Callable[..., Any] = _plain_codes if _IS_PLAIN else intrinsic(_dot_of_codes)
+
+#: dots_of_lanes(codes, block, vector, dots, start, n_groups): writes to dots int32, from `start` on, Σ code · vector of
+#: each of the LANES rows of a block of codes, uint8[blocks, groups, LANES × LANE_BYTES] in C order. Byte b of group g
+#: of a row has the codes 0…3 of the components p · width / 4 + LANE_BYTES · g + b, p of its places from the lowest bits
+#: on, for the width 4 · LANE_BYTES · n_groups of the vector int8. Nothing is checked.
+dots_of_lanes: Callable[..., Any] = _plain_lanes if _IS_PLAIN else lanes_by(lambda ways: ways[0])

@@ -16,9 +16,18 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.kernels.dot import CODES_BLOCK, CODES_IN_A_BYTE, dot_of_codes
+from core.kernels.dot import (
+    CODES_BLOCK,
+    CODES_IN_A_BYTE,
+    LANE_BYTES,
+    LANES,
+    dot_of_codes,
+    dots_of_lanes,
+)
+from core.kernels.heap import least_kept
 from core.kernels.jit import background_kernel, inlined
 from core.kernels.prefetch import prefetch
+from core.kernels.workspace import BLOCK_BITS
 
 #: Components whose codes are read at once.
 _TOGETHER = CODES_BLOCK * CODES_IN_A_BYTE
@@ -32,28 +41,37 @@ LAYERS = 2
 _AHEAD = 16
 #: What is added to the margins for the rounding of the float32 arithmetic with them, relative to ‖z‖ ‖x̂‖.
 _ROUNDING = 1e-5
+#: Components of a group of codes.
+_GROUP = LANE_BYTES * CODES_IN_A_BYTE
+#: The bits of what stands for the score of an event that must not be recommended: no margin lifts that above 0.
+NEVER = np.float32(-1e38).view(np.int32)
 
 
 class Sketch(NamedTuple):
-    """The sketch of all events that have a row of factors, in LAYERS: each is of what those before it leave."""
+    """The sketch of all events that have a row of factors, in LAYERS: each is of what those before it leave.
 
-    #: [layers, events, bytes], four codes each, padded to whole blocks of `dot_of_codes`
-    codes: NDArray[np.uint8]
-    #: [layers, events], h
-    halves: NDArray[np.float32]
+    All of the first layer is looked at and so laid out for `dots_of_lanes`, LANES events side by side; of the second
+    the rows of a few events, so it is laid out for `dot_of_codes`.
+    """
+
+    lanes: NDArray[np.uint8]  #: [⌈events / LANES⌉, groups, LANES × LANE_BYTES], four codes each
+    rows: NDArray[np.uint8]  #: [events, bytes], four codes each, padded to whole blocks
+    halves: NDArray[np.float32]  #: [layers, events], h
     #: [layers, events], at least ‖z - ẑ‖ + ‖z‖ · LEFT_OUT with this layer and those before
     margins: NDArray[np.float32]
 
 
 @background_kernel
 def sketch_of(values, steps):  # type: ignore[no-untyped-def]
-    """(codes, halves, margins) of vectors int8[events, factors] in steps float32[events]; 2 µs an event of 256.
+    """The parts of the sketch of vectors int8[events, factors] in steps float32[events]; 2 µs an event of 256.
 
     It works in whole numbers, 1/256 of a step each, because sums of those are added several at a time.
     """
     n_events, n_factors = values.shape
+    n_groups = (n_factors + _GROUP - 1) // _GROUP
     n_blocks = (n_factors + _TOGETHER - 1) // _TOGETHER
-    codes = np.zeros((LAYERS, n_events, n_blocks * CODES_BLOCK), np.uint8)
+    lanes = np.zeros(((n_events + LANES - 1) // LANES, n_groups, LANES * LANE_BYTES), np.uint8)
+    rows = np.zeros((n_events, n_blocks * CODES_BLOCK), np.uint8)
     halves, margins = np.empty((LAYERS, n_events), np.float32), np.empty((LAYERS, n_events), np.float32)
     rest, levels = np.empty(n_factors, np.int32), np.empty(n_factors, np.int32)
     for event in range(n_events):
@@ -63,11 +81,14 @@ def sketch_of(values, steps):  # type: ignore[no-untyped-def]
         room = np.sqrt(np.float64(squares)) * (LEFT_OUT + _ROUNDING)
         for layer in range(LAYERS):
             half = _take_away(rest, levels, squares)
-            _pack(levels, codes[layer, event])
+            if layer == 0:
+                _pack_in_lane(levels, lanes[event // LANES], event % LANES)
+            else:
+                _pack(levels, rows[event])
             squares = _squares_of(rest)
             halves[layer, event] = np.float64(half) * unit
             margins[layer, event] = (np.sqrt(np.float64(squares)) + room) * unit
-    return codes, halves, margins
+    return lanes, rows, halves, margins
 
 
 @inlined
@@ -97,14 +118,35 @@ def _take_away(rest, levels, squares):  # type: ignore[no-untyped-def]
 
 
 @inlined
+def _code_of(level):  # type: ignore[no-untyped-def]
+    """0…3 for a level of -3, -1, 1, 3."""
+    return (level + np.int32(3)) >> np.int32(1)
+
+
+@inlined
+def _pack_in_lane(levels, block, lane):  # type: ignore[no-untyped-def]
+    """Write the codes of levels into a lane of a block that holds zeros there (`core.kernels.dot.dots_of_lanes`)."""
+    of_place = block.shape[0] * LANE_BYTES
+    for component in range(levels.size):
+        place, byte = component // of_place, component % of_place
+        code = np.uint8(_code_of(levels[component]) << np.int32(2 * place))
+        block[byte // LANE_BYTES, lane * LANE_BYTES + byte % LANE_BYTES] |= code
+
+
+@inlined
 def _pack(levels, codes):  # type: ignore[no-untyped-def]
-    """Write the codes of levels -3, -1, 1, 3 into the bytes of a row that holds zeros."""
+    """Write the codes of levels into the bytes of a row that holds zeros."""
     for first in range(0, levels.size, CODES_BLOCK):
         place = first // CODES_BLOCK
         start, shift = place // CODES_IN_A_BYTE * CODES_BLOCK, np.int32(2 * (place % CODES_IN_A_BYTE))
         for byte in range(min(CODES_BLOCK, levels.size - first)):
-            code = (levels[first + byte] + np.int32(3)) >> np.int32(1)
-            codes[start + byte] |= np.uint8(code << shift)
+            codes[start + byte] |= np.uint8(_code_of(levels[first + byte]) << shift)
+
+
+@inlined
+def width_of(sketch):  # type: ignore[no-untyped-def]
+    """Of how many components a vector is to be, for both layers."""
+    return max(sketch.lanes.shape[1] * _GROUP, sketch.rows.shape[1] * CODES_IN_A_BYTE)
 
 
 @inlined
@@ -147,42 +189,107 @@ def _by_codes(codes, event, few, three):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def write_rough(events, sketch, few, rough):  # type: ignore[no-untyped-def]
-    """Write ẑ·x̂ by the first layer for each of `events` int32, ascending; return how many the sketch knows."""
-    codes, halves, three = sketch.codes[0], sketch.halves[0], np.int32(np.int32(3) * _sum_of(few))
-    known = np.searchsorted(events, np.int32(halves.size))
-    for place in range(known):
-        rough[place] = _by_codes(codes, np.uint32(events[place]), few, three)
-    # A loop of its own: what is left for each number alone holds up the wide instructions of the first.
-    for place in range(known):
-        rough[place] *= halves[np.uint32(events[place])]
+def _has_open(open_events, block, known):  # type: ignore[no-untyped-def]
+    start, stop = block * np.uint64(LANES), (block + np.uint64(1)) * np.uint64(LANES)
+    has_open = np.uint8(0)
+    if stop <= known:
+        for event in range(start, start + np.uint64(LANES)):
+            has_open |= open_events[event]
+        return has_open != 0
+    for event in range(start, known):
+        has_open |= open_events[event]
+    return has_open != 0
+
+
+@inlined
+def write_rough(open_events, excluded, sketch, few, bits):  # type: ignore[no-untyped-def]
+    """Write ẑ·x̂ by the first layer, as bits of float32, to `bits` int32; return how many events the sketch knows.
+
+    NEVER for events that `open_events` uint8 does not mark or that are among the `excluded`. `bits` has room for all
+    events of the sketch and LANES more.
+    """
+    halves, three = sketch.halves[0], np.int32(np.int32(3) * _sum_of(few))
+    known, n_groups = np.uint64(min(halves.size, open_events.size)), sketch.lanes.shape[1]
+    for block in range((known + np.uint64(LANES - 1)) // np.uint64(LANES)):
+        if _has_open(open_events, block, known):
+            dots_of_lanes(sketch.lanes, block, few, bits, block * np.uint64(LANES), n_groups)
+        else:
+            bits[block * np.uint64(LANES) : (block + np.uint64(1)) * np.uint64(LANES)] = 0
+    for event in range(known):
+        score = np.float32(np.float32(np.int32(np.int32(2) * bits[event] - three)) * halves[event])
+        bits_of_score = score.view(np.int32)
+        bits[event] = bits_of_score if open_events[event] != 0 else NEVER
+    for position in range(excluded.size):
+        if excluded[position] < known:
+            bits[np.uint32(excluded[position])] = NEVER
     return known
 
 
 @inlined
-def keep_possible(events, sketch, few, of_margin, least, rough, known, places):  # type: ignore[no-untyped-def]
-    """Write the places of the first `known` events whose bounds are above 0 and at least `least`; return how many.
+def list_best(bits, known, block_bits, capacity, events):  # type: ignore[no-untyped-def]
+    """List the events of the blocks with the best scores `bits` > 0 that score as well; return how many, and the least.
 
-    `rough` is what `write_rough` wrote, what has not to be looked at lowered; `least` counts in units of x̂. The first
-    layer rules most events out, the others most of those that it leaves.
+    Those of `capacity` blocks at least, where so many have any: more than that many events, without a sort.
     """
-    margins, size = sketch.margins[0], 0
-    for place in range(known):
-        bound = rough[place] + margins[np.uint32(events[place])] * of_margin
-        # Noted behind the last whether it counts or not, which spares a branch that no processor predicts.
-        places[size] = place
-        size += (bound >= least) & (bound > 0.0)
-    three = np.int32(np.int32(3) * _sum_of(few))
-    for layer in range(1, LAYERS):
-        codes, halves, margins = sketch.codes[layer], sketch.halves[layer], sketch.margins[layer]
-        kept = 0
-        for which in range(size):
-            if which + _AHEAD < size:
-                prefetch(codes, np.int64(events[places[which + _AHEAD]]) * codes.shape[1])
-            place = places[which]
-            event = np.uint32(events[place])
-            rough[place] += _by_codes(codes, event, few, three) * halves[event]
-            places[kept] = place
-            kept += rough[place] + margins[event] * of_margin >= least
-        size = kept
+    block = np.uint64(1 << BLOCK_BITS)
+    n_blocks = (known + block - np.uint64(1)) >> np.uint64(BLOCK_BITS)
+    for which in range(n_blocks):
+        greatest = np.int32(0)
+        for event in range(which * block, min((which + np.uint64(1)) * block, known)):
+            greatest = max(greatest, bits[event])
+        block_bits[which] = greatest
+    least = least_kept(block_bits, n_blocks, capacity)
+    size = np.uint64(0)
+    for which in range(n_blocks):
+        if block_bits[which] >= least:
+            for event in range(which * block, min((which + np.uint64(1)) * block, known)):
+                events[size] = event
+                size += np.uint64(bits[event] >= least)
+    return np.int64(size), least
+
+
+@inlined
+def _list_marked(marks, known, events):  # type: ignore[no-untyped-def]
+    """List the first `known` events that `marks` uint8 has a 1 for, and clear it; return how many. Few are marked."""
+    at_once, size = np.uint64(8), np.uint64(0)
+    whole = known // at_once
+    words = marks[: whole * at_once].view(np.uint64)
+    for word in range(whole):
+        if words[word] != 0:
+            for event in range(word * at_once, (word + np.uint64(1)) * at_once):
+                # Noted behind the last whether it counts or not, which spares a branch that no processor predicts.
+                events[size] = event
+                size += np.uint64(marks[event])
+            words[word] = 0
+    for event in range(whole * at_once, known):
+        events[size] = event
+        size += np.uint64(marks[event])
+        marks[event] = 0
     return size
+
+
+@inlined
+def list_possible(sketch, few, of_margin, least, below, bits, known, marks, events):  # type: ignore[no-untyped-def]
+    """List which of the first `known` events may score above 0 and at least `least`; return how many.
+
+    `bits` is what `write_rough` wrote; events that have `below` or more there are left out. `least` counts in units of
+    x̂; `marks` uint8[events] hold zeros. The first layer rules most events out, the others most of those that it leaves.
+    """
+    margins = sketch.margins[0]
+    for event in range(known):
+        bound = np.int32(bits[event]).view(np.float32) + margins[event] * of_margin
+        marks[event] = (bound >= least) & (bound > np.float32(0.0)) & (bits[event] < below)
+    left = _list_marked(marks, known, events)
+    rows, halves, margins = sketch.rows, sketch.halves[1], sketch.margins[1]
+    three, size = np.int32(np.int32(3) * _sum_of(few)), np.uint64(0)
+    for which in range(left):
+        if which + np.uint64(_AHEAD) < left:
+            prefetch(rows, np.int64(events[which + np.uint64(_AHEAD)]) * rows.shape[1])
+        possible = np.uint32(events[which])
+        rough = (
+            np.int32(bits[possible]).view(np.float32)
+            + _by_codes(rows, possible, few, three) * halves[possible]
+        )
+        events[size] = possible
+        size += np.uint64(rough + margins[possible] * of_margin >= least)
+    return np.int64(size)

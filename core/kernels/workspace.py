@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from core.kernels.dot import LANES
 from core.reasons import PARTS
 
 #: How many of a profile's events are named as reasons of one recommendation.
@@ -24,8 +25,8 @@ class Workspace(NamedTuple):
     places: NDArray[np.int32]  #: [users + 1], no rest state: those that count, of touched users or in a row
     slot_of_user: NDArray[np.int32]  #: [users], -1
     event_sums: NDArray[np.float32]  #: [events]
-    block_bits: NDArray[np.int32]  #: [whole blocks of events], no rest state: the best score of each, as bits
-    touched_events: NDArray[np.int32]  #: [events + 1], no rest state
+    block_bits: NDArray[np.int32]  #: [blocks of events], no rest state: the best score of each, as bits
+    touched_events: NDArray[np.int32]  #: [events + LANES], no rest state
     rank_of_event: NDArray[
         np.uint8
     ]  #: [events], place in the answer counted from 1; a byte keeps it near the core
@@ -67,8 +68,8 @@ def workspace(users: int, events: int) -> Workspace:
         places=np.empty(users + 1, np.int32),
         slot_of_user=np.full(users, -1, np.int32),
         event_sums=np.zeros(events, np.float32),
-        block_bits=np.empty(events >> BLOCK_BITS, np.int32),
-        touched_events=np.empty(events + 1, np.int32),
+        block_bits=np.empty((events >> BLOCK_BITS) + 1, np.int32),
+        touched_events=np.empty(events + LANES, np.int32),
         rank_of_event=np.zeros(events, np.uint8),
         keys=np.empty(max(users, events) + MOST_ANSWERS, np.uint64),
     )

@@ -32,7 +32,7 @@ def _collaborative_filtering(state: LiveState, asker: Asker, candidates: Candida
 
 
 def _als(state: LiveState, asker: Asker, candidates: Candidates, n: int) -> Ranking:
-    return state.recommender.als(asker.profile, candidates.mask, candidates.events, n)
+    return state.recommender.als(asker.profile, candidates.mask, n)
 
 
 def _content_based(state: LiveState, asker: Asker, candidates: Candidates, n: int) -> Ranking:

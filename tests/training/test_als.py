@@ -31,10 +31,9 @@ def test_people_are_recommended_what_their_taste_goes_for():
     liked = two_tastes()
     live = site_of(liked, N_EVENTS, CollaborativeSettings())
     arm = Recommender(live, np.zeros(N_EVENTS, np.float32), fitted(liked), AlsSettings())
-    events = np.arange(N_EVENTS, dtype=np.int32)
 
     for user in range(10):
-        ranking = arm.als(profile_of(live, user), all_open(live), events, 10)
+        ranking = arm.als(profile_of(live, user), all_open(live), 10)
         assert ranking.n_personal == 10
         assert {event % 2 for event in ranking.events} == {user % 2}
 

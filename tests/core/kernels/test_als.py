@@ -35,9 +35,10 @@ def recommended(profile: Profile, factors: Factors, n: int, events: np.ndarray |
     """The filled part of an answer."""
     room = max([0, factors.steps.size, *(profile.events + 1), *(profile.excluded + 1)]) + 3
     space, out = workspace(3, room), answer(n)
-    candidates = np.arange(room, dtype=np.int32) if events is None else events
+    is_open = np.zeros(room, np.uint8)
+    is_open[slice(None) if events is None else events] = 1
     sketch = Held(Sketch(*sketch_of(factors.values, factors.steps)))
-    size = recommend_by_factors(profile, candidates, Held(factors), sketch, ACTIVITY, Held(space), Held(out))
+    size = recommend_by_factors(profile, is_open, Held(factors), sketch, ACTIVITY, Held(space), Held(out))
     assert is_at_rest(space)
     return Answer(*(array[:size] for array in out))
 

@@ -1,10 +1,22 @@
+import numba
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numba.core import config
 
 from core.kernels import dot
-from core.kernels.dot import BLOCK, CODES_BLOCK, CODES_IN_A_BYTE, dot_of_block, dot_of_codes
+from core.kernels.dot import (
+    BLOCK,
+    CODES_BLOCK,
+    CODES_IN_A_BYTE,
+    LANE_BYTES,
+    LANES,
+    dot_of_block,
+    dot_of_codes,
+    dots_of_lanes,
+    lanes_by,
+)
 from core.kernels.jit import kernel
 
 EXTREMES = [(-128, -128), (-128, 127), (127, 127), (0, -128)]
@@ -18,6 +30,22 @@ def block_product(one, start, other, other_start):
 @kernel
 def codes_product(codes, start, vector, vector_start):
     return dot_of_codes(codes, start, vector, vector_start)
+
+
+def products_in_lanes(dots_of_lanes):
+    @numba.njit
+    def products(codes, block, vector, start):
+        dots = np.full(start + LANES + 1, -7, np.int32)
+        dots_of_lanes(codes, block, vector, dots, start, codes.shape[1])
+        return dots
+
+    return products
+
+
+#: As the processor does it best, and in each other way that it has.
+WAYS = [products_in_lanes(dots_of_lanes)]
+if not config.DISABLE_JIT:
+    WAYS += [products_in_lanes(lanes_by(lambda ways, at=at: ways[min(at, len(ways) - 1)])) for at in (1, 2)]
 
 
 def unpacked(codes: np.ndarray) -> np.ndarray:
@@ -71,3 +99,29 @@ def test_what_serves_without_the_compiler_gives_the_same(seed):
 
     assert dot._plain_block(one, 0, other, 0) == block_product(one, 0, other, 0)
     assert dot._plain_codes(codes, 0, vector, 0) == codes_product(codes, 0, vector, 0)
+
+
+@pytest.mark.parametrize("products", WAYS)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 33), st.integers(0, 2), st.integers(0, 5))
+def test_rows_side_by_side_are_multiplied_each_in_its_lane(products, seed, n_groups, block, start):
+    rng = np.random.default_rng(seed)
+    codes = rng.integers(0, 256, (3, n_groups, LANES * LANE_BYTES), np.uint8)
+    vector = rng.integers(-128, 128, n_groups * LANE_BYTES * CODES_IN_A_BYTE, np.int8)
+    of_lane = codes[block].reshape(n_groups, LANES, LANE_BYTES).swapaxes(0, 1).reshape(LANES, -1)
+
+    dots = products(codes, block, vector, start)
+
+    expected = [unpacked(row) @ vector.astype(int) for row in of_lane]
+    assert dots.tolist() == [-7] * start + expected + [-7]
+    plain = np.full(dots.size, -7, np.int32)
+    dot._plain_lanes(codes, block, vector, plain, start, n_groups)
+    assert plain.tolist() == dots.tolist()
+
+
+@pytest.mark.parametrize("products", WAYS)
+@pytest.mark.parametrize("greatest", [-128, 127])
+def test_the_greatest_products_in_lanes_are_not_cut_off(products, greatest):
+    codes = np.full((1, 32, LANES * LANE_BYTES), 255, np.uint8)
+    vector = np.full(32 * LANE_BYTES * CODES_IN_A_BYTE, greatest, np.int8)
+
+    assert set(products(codes, 0, vector, 0)[:LANES].tolist()) == {3 * greatest * vector.size}
