@@ -90,14 +90,18 @@ def solve(system, right):  # type: ignore[no-untyped-def]
     the compiler can do several numbers at a time without changing the order of a sum.
     """
     size = right.size
-    for pivot in range(size):
+    # The pivot's row stands apart: of two rows of one array a compiler cannot tell that they do not overlap.
+    top = np.empty(size, np.float64)
+    for pivot in range(np.uint64(size)):
         inverse = 1.0 / np.sqrt(system[pivot, pivot])
-        for column in range(pivot, size):
-            system[pivot, column] *= inverse
-        for row in range(pivot + 1, size):
-            amount = system[pivot, row]
-            for column in range(row, size):
-                system[row, column] -= amount * system[pivot, column]
+        for column in range(pivot, np.uint64(size)):
+            top[column] = system[pivot, column] * inverse
+        for column in range(pivot, np.uint64(size)):
+            system[pivot, column] = top[column]
+        for row in range(pivot + np.uint64(1), np.uint64(size)):
+            amount = top[row]
+            for column in range(row, np.uint64(size)):
+                system[row, column] -= amount * top[column]
     for pivot in range(size):
         right[pivot] /= system[pivot, pivot]
         for row in range(pivot + 1, size):
