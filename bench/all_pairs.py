@@ -3,11 +3,13 @@
 The comparison favours the others: they are handed float32 rows that are normalised and transposed already, which ours
 does in its time, and need not leave out the user themselves: they are asked for k + 1. SciPy multiplies in blocks of
 rows and keeps no top k; scikit-learn's search is exact (brute force), as it has no other for sparse rows. Each takes
-its turn on one thread of one process, and its processor time is what counts.
+its turn on one thread of one process, and its processor time is what counts. On two threads, ours and sparse_dot_topn
+take turns by the clock.
 """
 
+import os
 from collections.abc import Callable
-from time import process_time
+from time import perf_counter, process_time
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -108,16 +110,36 @@ def measure_pairs(site: Site, findings: Findings, plan: Plan, of: str = "") -> N
     findings.add(PART, OURS + of, {"same_neighbours": found["same_neighbours"]})
 
 
-def take_turns(contestants: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
-    """The processor's seconds of each in each round; who takes many seconds has one round."""
+def measure_two_threads(site: Site, findings: Findings, plan: Plan) -> None:
+    """Ours and sparse_dot_topn on two threads; nothing where this process has one core."""
+    if len(os.sched_getaffinity(0)) < 2:
+        findings.notes.append("There is one core: pairs were not found on two threads.")
+        return
+    peer = Peer(site)
+    contestants: dict[str, Callable[[], Any]] = {
+        OURS: lambda: all_pairs_cosine(site.train, site.n_events, K, 2),
+        TOPN: lambda: peer.product(K + 1, 2),
+    }
+    contestants[OURS]()  # starts the threads
+    times = take_turns(contestants, plan.rounds, perf_counter)
+    for name, seconds in times.items():
+        findings.add_rounds(PART, f"{name}, two threads", "seconds", [seconds])
+    ratios = [ours / theirs for ours, theirs in zip(times[OURS], times[TOPN], strict=True)]
+    findings.add_rounds(PART, f"{OURS}, two threads", f"time_to_{TOPN}", [ratios])
+
+
+def take_turns(
+    contestants: dict[str, Callable[[], Any]], rounds: int, clock: Callable[[], float] = process_time
+) -> dict[str, list[float]]:
+    """The seconds of each in each round, of the processor by default; who takes many has one round."""
     times: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(rounds):
         for name, work in contestants.items():
             if times[name] and times[name][0] > _SLOW_SECONDS:
                 continue
-            started = process_time()
+            started = clock()
             work()
-            times[name].append(process_time() - started)
+            times[name].append(clock() - started)
     return times
 
 

@@ -48,6 +48,7 @@ def _pairs(setting: Setting, findings: Findings) -> None:
         all_pairs.measure_pairs(load_site(None), findings, plan)
         if setting.full and setting.home.data != SYNTHETIC:
             all_pairs.measure_pairs(made_up_site(), findings, plan, ", synthetic")
+    all_pairs.measure_two_threads(load_site(None), findings, plan)
 
 
 def _service(setting: Setting, findings: Findings) -> None:

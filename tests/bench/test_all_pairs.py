@@ -1,3 +1,4 @@
+import numba
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -10,7 +11,7 @@ from tests.strategies import matrices
 
 pytest.importorskip("sparse_dot_topn", reason="the bench extra is not installed")
 
-from bench.all_pairs import Peer, Plan, agreement, measure_pairs, without_self
+from bench.all_pairs import Peer, Plan, agreement, measure_pairs, measure_two_threads, without_self
 from bench.figures import Findings
 from bench.homes import HomeError
 from bench.sites import Site
@@ -57,6 +58,27 @@ def test_every_contestant_is_timed_and_ours_has_its_cost() -> None:
     }
     (cost,) = [figure for figure in findings.figures if figure.name.startswith("cost")]
     assert (cost.subject, len(cost.blocks[0])) == ("ours", 2)
+
+
+@pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="this machine has one core")
+def test_on_two_threads_ours_is_timed_beside_sparse_dot_topn(monkeypatch: pytest.MonkeyPatch) -> None:
+    findings = Findings()
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
+    measure_two_threads(small_site(), findings, Plan(rounds=2, slow=False))
+    assert {figure.subject for figure in findings.figures if figure.name == "seconds"} == {
+        "ours, two threads",
+        "sparse_dot_topn, two threads",
+    }
+    assert [figure.subject for figure in findings.figures if figure.name == "time_to_sparse_dot_topn"] == [
+        "ours, two threads"
+    ]
+
+
+def test_on_one_core_nothing_is_timed_on_two_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    findings = Findings()
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0})
+    measure_two_threads(small_site(), findings, Plan(rounds=2, slow=False))
+    assert not findings.figures and findings.notes
 
 
 def test_answers_that_differ_are_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
