@@ -50,7 +50,6 @@ class Case(NamedTuple):
     profile: Profile
     taste: Taste
     mask: NDArray[np.uint8]
-    events: NDArray[np.int32]
 
 
 #: From a recommender, the content, and a person to a ranking.
@@ -71,11 +70,11 @@ def _als(recommender: Recommender, _: Content, case: Case) -> Ranking:
 
 def _content(recommender: Recommender, content: Content, case: Case) -> Ranking:
     excluded = case.profile.excluded
-    return recommender.content_based(content, case.taste, case.mask, case.events, excluded, K)
+    return recommender.content_based(content, case.taste, case.mask, excluded, K)
 
 
 def _hybrid(recommender: Recommender, content: Content, case: Case) -> Ranking:
-    return recommender.hybrid(case.profile, content, case.taste, case.mask, case.events, K)
+    return recommender.hybrid(case.profile, content, case.taste, case.mask, K)
 
 
 ARMS: Mapping[str, Arm] = {
@@ -142,7 +141,6 @@ def ndcg_of(
     content = index_content(rows, np.full(n_tags, Kind.GENRE, np.uint8), is_open.astype(np.uint8), settings)
     mask = np.zeros(live.event_room, np.uint8)
     mask[: is_open.size] = is_open
-    events = np.flatnonzero(is_open).astype(np.int32)
     test = split.test(among == "new")
     people = np.flatnonzero(np.diff(test.indptr)).astype(np.int32)
     ranked = np.full((people.size, K), -1, np.int32)
@@ -151,7 +149,7 @@ def ndcg_of(
         excluded = np.concatenate((liked, row_columns(split.heard, person)))
         profile = Profile(liked, weights, excluded, person)
         taste = recommender.content.taste(content, profile, _stated(split, rows, n_tags, person, settings))
-        ranking = ARMS[arm](recommender, content, Case(profile, taste, mask, events))
+        ranking = ARMS[arm](recommender, content, Case(profile, taste, mask))
         ranked[line, : ranking.n] = ranking.events
     figures = np.full(test.n_rows, np.nan)
     figures[people] = per_user(ranked, rows_of(test, people), K).ndcg

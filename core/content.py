@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 from core.kernels import content as kernels
 from core.kernels.content import Content as Content
 from core.kernels.content import ContentSpace as ContentSpace
+from core.kernels.held import Held
 from core.kernels.jit import pinned
-from core.kernels.live import Profile
+from core.kernels.live import NOBODY, Profile
 from core.kernels.workspace import MOST_ANSWERS, Answer, answer
 from core.matrices import Pairs
-from core.tastes import FIRST_CIRCUMSTANCE, KINDS, NO_TASTE, PARTS_OF_KINDS, ContentSettings, Taste
+from core.tastes import CIRCUMSTANCES, NO_TASTE, PARTS_OF_KINDS, ContentSettings, Taste
 
 
 def idf_of(counts: NDArray[np.int32], n_events: int) -> NDArray[np.float32]:
@@ -40,14 +41,17 @@ def index_content(
         features=rows.indices,
         kinds=kinds,
         idf=idf_of(counts, n_described),
-        circumstances=np.full((n_events, KINDS - FIRST_CIRCUMSTANCE), -1, np.int32),
+        situations=np.empty(0, np.int32),
+        circumstances=np.empty((0, CIRCUMSTANCES), np.int32),
         list_indptr=bounds,
         list_events=np.empty(bounds[-1], np.int32),
         list_values=np.empty(bounds[-1], np.float32),
         pivot=np.array([settings.pivot], np.float32),
     )
-    kernels.fill_lists(content, is_listed)
-    return content
+    circumstances = np.full((n_events, CIRCUMSTANCES), -1, np.int32)
+    kernels.fill_lists(content, is_listed, circumstances)
+    situations, circumstances = kernels.group_alike(circumstances)
+    return content._replace(situations=situations, circumstances=circumstances)
 
 
 def replace_rows(rows: Pairs, changed: Mapping[int, Sequence[int]], n_events: int) -> Pairs:
@@ -83,44 +87,44 @@ class ContentScorer:
 
     def __init__(self, settings: ContentSettings) -> None:
         self._kind_weights = settings.kind_weights
-        self._space = kernels.content_space(0, 0, MOST_ANSWERS)
+        self._content = Held(NO_CONTENT)
+        self._space = Held(kernels.content_space(0, 0, MOST_ANSWERS))
+        self._pool = Held(_pool_of(MOST_ANSWERS + MOST_NAMED))
+        self._taste_of = self._pin_taste()
         self._rank = self._pin_rank()
-        self._pool = _pool_of(MOST_ANSWERS + MOST_NAMED)
         self._write_pool = self._pin_pool()
+        self._add_parts = self._pin_parts()
 
     def taste(self, content: Content, profile: Profile, stated: Taste) -> Taste:
         """What is known of a person: from the events they like, and from what they or others have stated.
 
         The weights of `stated` are in liked events. `NO_TASTE` where nothing is known.
         """
-        events = profile.events
-        within = events[events < content.indptr.size - 1]
-        room = int((content.indptr[within + 1] - content.indptr[within]).sum()) + stated.features.size
-        if room == 0:
+        if not profile.events.size + stated.features.size:
             return NO_TASTE
-        out = Taste(np.empty(room, np.int32), np.empty(room, np.float32), np.empty(room, np.uint8))
-        size = kernels.write_taste(
-            *(events, profile.weights, stated, content),
-            *(PARTS_OF_KINDS, self._kind_weights, self._room(content), out),
+        held, space = self._hold(content)
+        taste = self._taste_of(
+            *(profile.events, profile.weights, stated, held, PARTS_OF_KINDS, self._kind_weights, space)
         )
-        return Taste(out.features[:size], out.weights[:size], out.kinds[:size])
+        return Taste(*taste) if taste[0].size else NO_TASTE
 
     def rank(
         self,
         content: Content,
         taste: Taste,
-        events: NDArray[np.int32],
+        open_events: NDArray[np.uint8],
         excluded: NDArray[np.int32],
-        out: Answer,
+        out: Held[Answer],
     ) -> int:
-        """Fill `out` with the best of `events` that are not `excluded` and score above 0; returns how many."""
-        return int(self._rank(taste, content, events, excluded, self._room(content, excluded), out))
+        """Fill `out` with the best of the marked events that are not `excluded` and score above 0; returns how many."""
+        held, space = self._hold(content)
+        return self._rank(taste, held, open_events, excluded, space, out)
 
     def pool(
         self,
         content: Content,
         taste: Taste,
-        events: NDArray[np.int32],
+        open_events: NDArray[np.uint8],
         excluded: NDArray[np.int32],
         named: NDArray[np.int32],
         votes: NDArray[np.float32],
@@ -129,39 +133,57 @@ class ContentScorer:
 
         The arrays are used again for the next pool.
         """
-        room = self._room(content, excluded, named)
-        n = self._write_pool(*(taste, content, events, excluded, MOST_NAMED, room, named, votes, self._pool))
-        return self._pool[0][:n], self._pool[1][:n], self._pool[2][:n]
+        held, space = self._hold(content)
+        n = self._write_pool(
+            *(taste, held, open_events, excluded, MOST_NAMED, space, named, votes, self._pool)
+        )
+        events, of_votes, scores = self._pool.value
+        return events[:n], of_votes[:n], scores[:n]
 
     def scores(self, content: Content, taste: Taste, events: NDArray[np.int32]) -> NDArray[np.float32]:
         """float32[events]: the score of each of `events` int32[m], 0…1."""
         scores = np.empty(events.size, np.float32)
-        kernels.score_events(taste, content, events, self._room(content), scores)
+        held, space = self._hold(content)
+        kernels.score_events(taste, held, events, space, scores)
         return scores
 
-    def add_parts(self, content: Content, taste: Taste, out: Answer, n: int, share: float) -> None:
+    def add_parts(self, content: Content, taste: Taste, out: Held[Answer], n: int, share: float) -> None:
         """Add `share` times the scores of the first n events of `out` to their parts, by kind, and name subjects."""
-        kernels.add_parts(taste, content, self._room(content), out, n, np.float32(share))
+        held, space = self._hold(content)
+        self._add_parts(taste, held, space, out, n, np.float32(share))
 
-    def _room(self, content: Content, *marked: NDArray[np.int32]) -> ContentSpace:
-        """Scratch space for the content and for marks of some events, of which it may not know all."""
-        events, features = content.indptr.size - 1, content.kinds.size
-        for some in marked:
-            if some.size:
-                events = max(events, int(some.max()) + 1)
-        if self._space.event_sums.size < events or self._space.feature_sums.size < features:
-            self._space = kernels.content_space(events + events // 2, features + features // 2, MOST_ANSWERS)
-        return self._space
+    def _hold(self, content: Content) -> tuple[Held[Content], Held[ContentSpace]]:
+        """The content as the kernels take it, and scratch space for it."""
+        if self._content.value is not content:
+            self._content = Held(content)
+            events, features = content.indptr.size - 1, content.kinds.size
+            space = self._space.value
+            if space.event_sums.size < events or space.feature_sums.size < features:
+                space = kernels.content_space(events + events // 2, features + features // 2, MOST_ANSWERS)
+                self._space = Held(space)
+        return self._content, self._space
+
+    def _pin_taste(self) -> Callable[..., tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.uint8]]]:
+        return pinned(
+            *(kernels.taste_of, *NOBODY[:2], NO_TASTE, self._content),
+            *(PARTS_OF_KINDS, self._kind_weights, self._space),
+        )
 
     def _pin_pool(self) -> Callable[..., int]:
-        no_events = np.empty(0, np.int32)
+        no_events, is_open = np.empty(0, np.int32), np.empty(0, np.uint8)
         return pinned(
-            *(kernels.pool_by_content, NO_TASTE, NO_CONTENT, no_events, no_events, MOST_NAMED),
-            *(self._space, *self._pool[:2], self._pool),
+            *(kernels.pool_by_content, NO_TASTE, self._content, is_open, no_events, MOST_NAMED),
+            *(self._space, *self._pool.value[:2], self._pool),
         )
 
     def _pin_rank(self) -> Callable[..., int]:
-        no_events = np.empty(0, np.int32)
+        no_events, is_open = np.empty(0, np.int32), np.empty(0, np.uint8)
         return pinned(
-            kernels.rank_by_content, NO_TASTE, NO_CONTENT, no_events, no_events, self._space, answer(1)
+            *(kernels.rank_by_content, NO_TASTE, self._content, is_open, no_events),
+            *(self._space, Held(answer(1))),
+        )
+
+    def _pin_parts(self) -> Callable[..., None]:
+        return pinned(
+            *(kernels.add_parts, NO_TASTE, self._content, self._space, Held(answer(1)), 0, np.float32(0.0)),
         )

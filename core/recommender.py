@@ -130,14 +130,14 @@ class Recommender:
         self,
         event: int,
         content: Content,
-        events: NDArray[np.int32],
+        open_events: NDArray[np.uint8],
         n: int,
     ) -> Ranking:
-        """Of `events` int32, ascending, those that are most like one event by what they are like, at most n."""
+        """Of the open events those that are most like one event by what they are like, at most n."""
         out = self._answer(n)
         itself = np.array([event], np.int32)
         taste = self.content.taste(content, Profile(itself, np.ones(1, np.float32), itself, -1), NO_TASTE)
-        found = self.content.rank(content, taste, events, itself, out.value)
+        found = self.content.rank(content, taste, open_events, itself, out)
         return Ranking(out, found, found)
 
     def content_based(
@@ -145,16 +145,12 @@ class Recommender:
         content: Content,
         taste: Taste,
         open_events: NDArray[np.uint8],
-        events: NDArray[np.int32],
         excluded: NDArray[np.int32],
         n: int,
     ) -> Ranking:
-        """`content_based`: the open events most like what a person likes, then, where that ends, what is popular.
-
-        `events` int32, ascending, are those that `open_events` marks.
-        """
+        """`content_based`: the open events most like what a person likes, then, where that ends, what is popular."""
         out = self._answer(n)
-        n_personal = self.content.rank(content, taste, events, excluded, out.value)
+        n_personal = self.content.rank(content, taste, open_events, excluded, out)
         return self._filled_up(out, n_personal, open_events, excluded)
 
     def hybrid(
@@ -163,23 +159,19 @@ class Recommender:
         content: Content,
         taste: Taste,
         open_events: NDArray[np.uint8],
-        events: NDArray[np.int32],
         n: int,
     ) -> Ranking:
-        """`hybrid`: all of them blended (`core.hybrid`), then, where nothing more is known, what is popular.
-
-        `events` int32, ascending, are those that `open_events` marks.
-        """
+        """`hybrid`: all of them blended (`core.hybrid`), then, where nothing more is known, what is popular."""
         out, band = self._answer(n), band_of(profile.events.size)
         n_pool, *walked = self._walk(profile, open_events)
-        pooled = self._pooled(n_pool, content, taste, events, profile.excluded)
+        pooled = self._pooled(n_pool, content, taste, open_events, profile.excluded)
         n_personal, share = self._blended(
             *(profile, self.live.held, tuple(walked), self._factors.factors, self._factors.activity, pooled),
             *(self._popularity, self.live.event_masses, self._blend.weights[band]),
             *(self._blend.discounts[band], self._space, self._neighbours, out),
         )
         if taste.features.size and share > 0.0:
-            self.content.add_parts(content, taste, out.value, n_personal, share)
+            self.content.add_parts(content, taste, out, n_personal, share)
         return self._filled_up(out, n_personal, open_events, profile.excluded)
 
     def components(
@@ -210,14 +202,14 @@ class Recommender:
         n_pool: int,
         content: Content,
         taste: Taste,
-        events: NDArray[np.int32],
+        open_events: NDArray[np.uint8],
         excluded: NDArray[np.int32],
     ) -> Pool:
         """What the neighbourhood or the content names: events, their votes, and their scores by content if any."""
         named, votes = self._pool.value.events[:n_pool], self._pool.value.scores[:n_pool]
         if not taste.features.size:
             return named, votes, _NO_SCORES
-        return self.content.pool(content, taste, events, excluded, named, votes)
+        return self.content.pool(content, taste, open_events, excluded, named, votes)
 
     def collaborative_many(
         self, users: NDArray[np.int32], open_events: NDArray[np.uint8], n: int

@@ -104,11 +104,11 @@ def rank_content(
 ) -> NDArray[np.int32]:
     """The events most like what each person likes and states."""
     recommender = _recommender(model)
-    mask, events = _with_room(open_events, recommender.live.event_room), _marked(open_events)
+    mask = _with_room(open_events, recommender.live.event_room)
 
     def rank(profile: Profile) -> Ranking:
         taste = _taste(recommender, model, profile, known)
-        return recommender.content_based(known.content, taste, mask, events, profile.excluded, n)
+        return recommender.content_based(known.content, taste, mask, profile.excluded, n)
 
     return rank_each(recommender, users, n, rank)
 
@@ -122,11 +122,11 @@ def rank_hybrid(
 ) -> NDArray[np.int32]:
     """The blend of all of them."""
     recommender = _recommender(model)
-    mask, events = _with_room(open_events, recommender.live.event_room), _marked(open_events)
+    mask = _with_room(open_events, recommender.live.event_room)
 
     def rank(profile: Profile) -> Ranking:
         taste = _taste(recommender, model, profile, known)
-        return recommender.hybrid(profile, known.content, taste, mask, events, n)
+        return recommender.hybrid(profile, known.content, taste, mask, n)
 
     return rank_each(recommender, users, n, rank)
 
@@ -148,10 +148,6 @@ def rank_each(
         ranking = rank(Profile(liked, weights, liked, user))
         ranked[line, : ranking.n_personal] = ranking.events[: ranking.n_personal]
     return ranked
-
-
-def _marked(open_events: NDArray[np.uint8]) -> NDArray[np.int32]:
-    return np.flatnonzero(open_events).astype(np.int32)
 
 
 ARMS: Mapping[str, RankMany] = MappingProxyType(

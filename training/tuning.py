@@ -188,5 +188,5 @@ def rank_blended(
     """The same by `hybrid` with factors that are fitted already and the weights that serve by default."""
     live = LiveSite(train, fit_neighbourhood(train, n_events, settings), n_events, settings)
     arm = Recommender(live, np.zeros(n_events, np.float32), factors, als)
-    mask, events = np.ones(live.event_room, np.uint8), np.arange(n_events, dtype=np.int32)
-    return rank_each(arm, users, n, lambda who: arm.hybrid(who, NO_CONTENT, NO_TASTE, mask, events, n))
+    mask = np.ones(live.event_room, np.uint8)
+    return rank_each(arm, users, n, lambda who: arm.hybrid(who, NO_CONTENT, NO_TASTE, mask, n))

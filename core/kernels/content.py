@@ -11,10 +11,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.kernels.heap import index_of, key_of, push_bounded, score_of, sort_best_first
+from core.kernels.heap import bits_of, index_of, key_of, least_kept, push_bounded, sort_best_first
+from core.kernels.held import held_in
 from core.kernels.jit import background_kernel, inlined, kernel
 from core.kernels.reasons import without_reasons, write_ranked
-from core.tastes import CIRCUMSTANCES, FIRST_CIRCUMSTANCE, KINDS
+from core.kernels.workspace import BLOCK_BITS
+from core.tastes import CIRCUMSTANCES, FIRST_CIRCUMSTANCE, KINDS, Taste
+
+_BLOCK = np.uint64(1 << BLOCK_BITS)
+_HASH_BASIS, _HASH_PRIME = 0x811C9DC5, 0x01000193
 
 
 class Content(NamedTuple):
@@ -24,7 +29,10 @@ class Content(NamedTuple):
     features: NDArray[np.int32]  #: [nnz], ascending within an event
     kinds: NDArray[np.uint8]  #: [features], `core.tastes.Kind`
     idf: NDArray[np.float32]  #: [features], > 0
-    circumstances: NDArray[np.int32]  #: [events, CIRCUMSTANCES], the event's feature of each, -1 for none
+    situations: NDArray[np.int32]  #: [events], which of the circumstances below an event has
+    circumstances: NDArray[
+        np.int32
+    ]  #: [situations, CIRCUMSTANCES], the feature of each, -1 for none; no two alike
     list_indptr: NDArray[np.int64]  #: [features + 1]
     list_events: NDArray[np.int32]  #: [entries], ascending within a feature
     list_values: NDArray[np.float32]  #: [entries]
@@ -35,9 +43,12 @@ class ContentSpace(NamedTuple):
     """Scratch space of content-based scoring; between two requests it holds what is noted."""
 
     event_sums: NDArray[np.float32]  #: [events], 0
+    situation_sums: NDArray[np.float32]  #: [events], 0: what the circumstances of each situation add up to
+    score_bits: NDArray[np.int32]  #: [events], no rest state
+    block_bits: NDArray[np.int32]  #: [blocks of events], no rest state: the best score of each
     feature_sums: NDArray[np.float32]  #: [features], 0
     entry_of_feature: NDArray[np.int32]  #: [features], -1
-    is_excluded: NDArray[np.uint8]  #: [events], 0
+    is_marked: NDArray[np.uint8]  #: [events], 0
     keys: NDArray[np.uint64]  #: [longest answer], no rest state
 
 
@@ -45,6 +56,9 @@ def content_space(events: int, features: int, longest_answer: int) -> ContentSpa
     """Scratch space for so many events and features."""
     return ContentSpace(
         np.zeros(events, np.float32),
+        np.zeros(events, np.float32),
+        np.empty(events, np.int32),
+        np.empty((events >> BLOCK_BITS) + 1, np.int32),
         np.zeros(features, np.float32),
         np.full(features, -1, np.int32),
         np.zeros(events, np.uint8),
@@ -103,10 +117,10 @@ def replace_rows(indptr, features, changed, new_indptr, new_features, n_events):
 
 
 @background_kernel
-def fill_lists(content, is_listed):  # type: ignore[no-untyped-def]
-    """Fill the circumstances and, for the events that `is_listed` marks, the lists of `content`, sized by their counts.
+def fill_lists(content, is_listed, circumstances):  # type: ignore[no-untyped-def]
+    """Fill the lists of `content`, sized by their counts, for the events that `is_listed` marks; returns nothing.
 
-    `content.list_indptr` holds the bounds already; returns nothing.
+    And `circumstances` int32[events, CIRCUMSTANCES] for all. `content.list_indptr` holds the bounds already.
     """
     following = content.list_indptr.copy()
     squares = np.empty(KINDS, np.float32)
@@ -120,12 +134,56 @@ def fill_lists(content, is_listed):  # type: ignore[no-untyped-def]
             feature = content.features[position]
             kind = content.kinds[feature]
             if kind >= FIRST_CIRCUMSTANCE:
-                content.circumstances[event, kind - FIRST_CIRCUMSTANCE] = feature
+                circumstances[event, kind - FIRST_CIRCUMSTANCE] = feature
             elif is_listed[event]:
                 place = following[feature]
                 content.list_events[place] = event
                 content.list_values[place] = content.idf[feature] / np.sqrt(squares[kind])
                 following[feature] = place + 1
+
+
+@background_kernel
+def group_alike(rows):  # type: ignore[no-untyped-def]
+    """(int32[n], int32[groups, width]): which group each of n rows int32[n, width] is of, and what its rows are like.
+
+    Groups are numbered as they come. By hashing, with open addressing.
+    """
+    n_rows, n_slots = rows.shape[0], np.uint64(1)
+    while n_slots < 2 * n_rows + 1:
+        n_slots *= np.uint64(2)
+    group_in, group_of = np.full(n_slots, -1, np.int32), np.empty(n_rows, np.int32)
+    first_of = np.empty(n_rows, np.int32)
+    n_groups = 0
+    for row in range(n_rows):
+        slot = np.uint64(_hash_of(rows[row])) & (n_slots - np.uint64(1))
+        while group_in[slot] >= 0 and not _is_alike(rows[row], rows[first_of[group_in[slot]]]):
+            slot = (slot + np.uint64(1)) & (n_slots - np.uint64(1))
+        if group_in[slot] < 0:
+            group_in[slot] = n_groups
+            first_of[n_groups] = row
+            n_groups += 1
+        group_of[row] = group_in[slot]
+    groups = np.empty((n_groups, rows.shape[1]), np.int32)
+    for group in range(n_groups):
+        groups[group] = rows[first_of[group]]
+    return group_of, groups
+
+
+@inlined
+def _hash_of(row):  # type: ignore[no-untyped-def]
+    """FNV-1a over whole numbers, 32 bits."""
+    state = np.uint64(_HASH_BASIS)
+    for place in range(row.size):
+        state = ((state ^ np.uint64(row[place] + 1)) * np.uint64(_HASH_PRIME)) & np.uint64(0xFFFFFFFF)
+    return state ^ (state >> np.uint64(15))
+
+
+@inlined
+def _is_alike(one, other):  # type: ignore[no-untyped-def]
+    alike = True
+    for place in range(one.size):
+        alike &= one[place] == other[place]
+    return alike
 
 
 @background_kernel
@@ -142,14 +200,28 @@ def count_listed(indptr, features, kinds, is_listed):  # type: ignore[no-untyped
 
 
 @kernel
-def write_taste(profile_events, profile_weights, stated, content, parts, kind_weights, space, out):  # type: ignore[no-untyped-def]
-    """Write a person's taste to `out` and return how many entries it has.
+def taste_of(profile_events, profile_weights, stated, content, parts, kind_weights, space):  # type: ignore[no-untyped-def]
+    """A person's taste: what `core.tastes.Taste` holds, as arrays that belong to the caller.
 
     Liked events count by their preference, stated entries by their weight, each with the value that its feature has in
     an event; within a kind the sum has length 1, and the kinds count as `kind_weights` float32[KINDS] says, of what the
     kinds of which anything is known add up to. So no event scores above 1. The entries of liked events count for
-    `parts` uint8[KINDS] of the score.
+    `parts` uint8[KINDS] of the score. Content and space are `Held`.
     """
+    content, space = held_in(content), held_in(space)
+    room, n_events = stated.features.size, content.indptr.size - 1
+    for liked in range(profile_events.size):
+        event = profile_events[liked]
+        if event < n_events:
+            room += content.indptr[event + 1] - content.indptr[event]
+    out = Taste(np.empty(room, np.int32), np.empty(room, np.float32), np.empty(room, np.uint8))
+    size = _write_taste(profile_events, profile_weights, stated, content, parts, kind_weights, space, out)
+    return out.features[:size], out.weights[:size], out.kinds[:size]
+
+
+@inlined
+def _write_taste(profile_events, profile_weights, stated, content, parts, kind_weights, space, out):  # type: ignore[no-untyped-def]
+    """Write a taste to `out`, which has room for it; return how many entries it has."""
     sums, n_known = space.feature_sums, content.kinds.size
     n_events, size = content.indptr.size - 1, 0
     for liked in range(profile_events.size):
@@ -201,38 +273,41 @@ def _scale_kinds(size, content, kind_weights, space, out):  # type: ignore[no-un
 
 @inlined
 def add_scores(taste, content, space):  # type: ignore[no-untyped-def]
-    """Add what the taste says to `space.event_sums` by the lists, and to `space.feature_sums` for circumstances."""
-    n_known = content.kinds.size
-    sums = space.event_sums
+    """Add what the taste says to `space.event_sums` by the lists, to `space.situation_sums` by the circumstances."""
+    n_known, has_circumstances = content.kinds.size, False
+    sums, situation_sums, of_features = space.event_sums, space.situation_sums, space.feature_sums
     for entry in range(taste.features.size):
         feature = taste.features[entry]
         weight = taste.weights[entry]
         if feature >= n_known or weight == 0.0:
             continue
         if content.kinds[feature] >= FIRST_CIRCUMSTANCE:
-            space.feature_sums[feature] += weight * _value_alone(content, feature)
+            of_features[feature] += weight * _value_alone(content, feature)
+            has_circumstances = True
             continue
         for position in range(
             np.uint64(content.list_indptr[feature]), np.uint64(content.list_indptr[feature + 1])
         ):
             sums[np.uint32(content.list_events[position])] += weight * content.list_values[position]
+    if has_circumstances:
+        for situation in range(content.circumstances.shape[0]):
+            for which in range(CIRCUMSTANCES):
+                feature = content.circumstances[situation, which]
+                if feature >= 0:
+                    situation_sums[situation] += of_features[feature]
 
 
 @inlined
 def score_of_event(event, content, space):  # type: ignore[no-untyped-def]
-    """The score of an event after `add_scores`, 0…1."""
-    score = space.event_sums[event]
-    for which in range(CIRCUMSTANCES):
-        feature = content.circumstances[event, which]
-        if feature >= 0:
-            score += space.feature_sums[feature]
-    return score
+    """The score of an event after `add_scores`, float32, 0…1."""
+    return np.float32(space.event_sums[event] + space.situation_sums[np.uint32(content.situations[event])])
 
 
 @inlined
 def clear_scores(taste, content, space):  # type: ignore[no-untyped-def]
     """Bring the sums back to rest."""
     space.event_sums[: content.indptr.size - 1] = 0.0
+    space.situation_sums[: content.circumstances.shape[0]] = 0.0
     for entry in range(taste.features.size):
         if taste.features[entry] < content.kinds.size:
             space.feature_sums[taste.features[entry]] = 0.0
@@ -240,7 +315,11 @@ def clear_scores(taste, content, space):  # type: ignore[no-untyped-def]
 
 @kernel
 def score_events(taste, content, events, space, scores):  # type: ignore[no-untyped-def]
-    """Write the score of each of `events` int32[m] to scores float32[m], 0…1: a component for other arms."""
+    """Write the score of each of `events` int32[m] to scores float32[m], 0…1: a component for other arms.
+
+    Content and space are `Held`.
+    """
+    content, space = held_in(content), held_in(space)
     add_scores(taste, content, space)
     for place in range(events.size):
         event = events[place]
@@ -250,38 +329,79 @@ def score_events(taste, content, events, space, scores):  # type: ignore[no-unty
 
 
 @inlined
-def keep_best_by_content(content, events, excluded, space, capacity):  # type: ignore[no-untyped-def]
-    """The best of `events` int32, ascending, that are not `excluded`, to `space.keys`, best first; return how many.
+def _write_bits(content, open_events, excluded, space):  # type: ignore[no-untyped-def]
+    """Write the scores of open events to `space.score_bits`, as bits, 0 for all others; return how many are known.
 
-    After `add_scores`. Only what scores above 0 counts.
+    And the best of each block of them to `space.block_bits`. After `add_scores`.
     """
+    sums, of_situations, situations = space.event_sums, space.situation_sums, content.situations
+    bits, block_bits = space.score_bits, space.block_bits
+    known = np.uint64(min(content.indptr.size - 1, open_events.size))
+    for start in range(np.uint64(0), known, _BLOCK):
+        stop = min(start + _BLOCK, known)
+        has_open = np.uint8(0)
+        for event in range(start, stop):
+            has_open |= open_events[event]
+        if has_open == 0:
+            bits[start:stop] = 0
+            continue
+        for event in range(start, stop):
+            score = np.float32(sums[event] + of_situations[np.uint32(situations[event])])
+            bits[event] = score.view(np.int32) & -np.int32(open_events[event] != 0)
     for position in range(excluded.size):
-        space.is_excluded[excluded[position]] = 1
-    n_known, size, least = content.indptr.size - 1, 0, np.float32(0.0)
-    for place in range(events.size):
-        event = np.uint32(events[place])
-        if event >= n_known:
+        if excluded[position] < known:
+            bits[np.uint32(excluded[position])] = 0
+    for start in range(np.uint64(0), known, _BLOCK):
+        greatest = np.int32(0)
+        for event in range(start, min(start + _BLOCK, known)):
+            greatest = max(greatest, bits[event])
+        block_bits[start // _BLOCK] = greatest
+    return known
+
+
+@inlined
+def keep_best_by_content(content, open_events, excluded, space, capacity):  # type: ignore[no-untyped-def]
+    """The best open events that are not `excluded`, to `space.keys`, best first; return how many.
+
+    After `add_scores`. Only what scores above 0 counts. Many events of the same circumstances score the same: first
+    come those above what so many blocks reach, then of those that just reach it as many as there is room for.
+    """
+    bits, block_bits, keys = space.score_bits, space.block_bits, space.keys
+    known = _write_bits(content, open_events, excluded, space)
+    n_blocks = (known + _BLOCK - np.uint64(1)) // _BLOCK
+    least = least_kept(block_bits, n_blocks, capacity)
+    size, above = 0, least
+    for block in range(n_blocks):
+        if block_bits[block] > above:
+            for event in range(block * _BLOCK, min((block + np.uint64(1)) * _BLOCK, known)):
+                # Of two events with one score the earlier is in already.
+                if bits[event] > above:
+                    score = np.int32(bits[event]).view(np.float32)
+                    size = push_bounded(keys, size, capacity, key_of(score, event))
+                    if size == capacity:
+                        above = max(least, bits_of(keys[0]))
+    for block in range(n_blocks):
+        if size == capacity:
             break
-        score = score_of_event(event, content, space)
-        # Of two events with one score the earlier is in already.
-        if score > least and space.is_excluded[event] == 0:
-            size = push_bounded(space.keys, size, capacity, key_of(score, event))
-            if size == capacity:
-                least = score_of(space.keys[0])
-    for position in range(excluded.size):
-        space.is_excluded[excluded[position]] = 0
-    sort_best_first(space.keys, size)
+        if block_bits[block] >= least:
+            for event in range(block * _BLOCK, min((block + np.uint64(1)) * _BLOCK, known)):
+                if bits[event] == least and size < capacity:
+                    score = np.int32(bits[event]).view(np.float32)
+                    size = push_bounded(keys, size, capacity, key_of(score, event))
+    sort_best_first(keys, size)
     return size
 
 
 @kernel
-def rank_by_content(taste, content, events, excluded, space, answer):  # type: ignore[no-untyped-def]
-    """Rank the `events` int32, ascending, that the taste says anything for, but the `excluded`; return how many.
+def rank_by_content(taste, content, open_events, excluded, space, answer):  # type: ignore[no-untyped-def]
+    """Rank the events that `open_events` uint8 marks and the taste says anything for; return how many.
 
-    The lists of `content` must hold every event of `events` that is to be found by more than its circumstances.
+    The lists of `content` must hold every event that is to be found by more than its circumstances. Those `excluded`
+    are left out. Content, space and answer are `Held`.
     """
+    content, space, answer = held_in(content), held_in(space), held_in(answer)
     add_scores(taste, content, space)
-    size = keep_best_by_content(content, events, excluded, space, answer.events.size)
+    size = keep_best_by_content(content, open_events, excluded, space, answer.events.size)
     clear_scores(taste, content, space)
     write_ranked(space.keys, size, answer)
     without_reasons(size, answer)
@@ -290,30 +410,34 @@ def rank_by_content(taste, content, events, excluded, space, answer):  # type: i
 
 
 @kernel
-def pool_by_content(taste, content, events, excluded, most, space, named, named_votes, pool):  # type: ignore[no-untyped-def]
+def pool_by_content(taste, content, open_events, excluded, most, space, named, named_votes, pool):  # type: ignore[no-untyped-def]
     """Write a pool to blend: the events `named` int32[m] with their votes float32[m], and those the taste names first.
 
-    Of `events` int32, ascending, it names at most `most` that are not `excluded` and score above 0. `pool` are (events
-    int32, votes float32, scores by content float32, 0…1), with room for all. Returns how many.
+    Of those that `open_events` uint8 marks it names at most `most` that are not `excluded` and score above 0. `pool`
+    are (events int32, votes float32, scores by content float32, 0…1), with room for all. Content, space and pool are
+    `Held`. Returns how many.
     """
+    content, space, pool = held_in(content), held_in(space), held_in(pool)
     pooled, votes, scores = pool
+    n_known, marks = content.indptr.size - 1, space.is_marked
     add_scores(taste, content, space)
-    size = keep_best_by_content(content, events, excluded, space, most)
+    size = keep_best_by_content(content, open_events, excluded, space, most)
     for place in range(named.size):
         pooled[place], votes[place] = named[place], named_votes[place]
-        space.is_excluded[named[place]] = 1
+        if named[place] < n_known:
+            marks[named[place]] = 1
     total = named.size
     for rank in range(size):
         event = index_of(space.keys[rank])
-        if space.is_excluded[event] == 0:
+        if marks[event] == 0:
             pooled[total], votes[total] = event, np.float32(0.0)
             total += 1
-    for place in range(named.size):
-        space.is_excluded[named[place]] = 0
     for place in range(total):
         event = pooled[place]
-        is_known = event < content.indptr.size - 1
+        is_known = event < n_known
         scores[place] = score_of_event(event, content, space) if is_known else np.float32(0.0)
+        if is_known:
+            marks[event] = 0
     clear_scores(taste, content, space)
     return total
 
@@ -355,5 +479,8 @@ def split_by_content(taste, content, space, answer, n, share):  # type: ignore[n
 
 @kernel
 def add_parts(taste, content, space, answer, n, share):  # type: ignore[no-untyped-def]
-    """`split_by_content` for an arm that blends: the parts of the first n events get `share` of what content says."""
-    split_by_content(taste, content, space, answer, n, share)
+    """`split_by_content` for an arm that blends: the parts of the first n events get `share` of what content says.
+
+    Content, space and answer are `Held`.
+    """
+    split_by_content(taste, held_in(content), held_in(space), held_in(answer), n, share)

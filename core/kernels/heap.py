@@ -36,6 +36,12 @@ def score_of(key):  # type: ignore[no-untyped-def]
 
 
 @inlined
+def bits_of(key):  # type: ignore[no-untyped-def]
+    """The bits of the score that a key was made of, int32."""
+    return np.int32(key >> _INDEX_BITS)
+
+
+@inlined
 def sift_down(keys, size, key):  # type: ignore[no-untyped-def]
     """Put a key at the root of a heap of `size`, whose root is the least key, and restore the heap order."""
     hole = 0

@@ -37,14 +37,12 @@ def _als(state: LiveState, asker: Asker, candidates: Candidates, n: int) -> Rank
 
 def _content_based(state: LiveState, asker: Asker, candidates: Candidates, n: int) -> Ranking:
     profile, taste = asker
-    return state.recommender.content_based(
-        state.content, taste, candidates.mask, candidates.events, profile.excluded, n
-    )
+    return state.recommender.content_based(state.content, taste, candidates.mask, profile.excluded, n)
 
 
 def _hybrid(state: LiveState, asker: Asker, candidates: Candidates, n: int) -> Ranking:
     profile, taste = asker
-    return state.recommender.hybrid(profile, state.content, taste, candidates.mask, candidates.events, n)
+    return state.recommender.hybrid(profile, state.content, taste, candidates.mask, n)
 
 
 ARMS: Mapping[str, Arm] = MappingProxyType(

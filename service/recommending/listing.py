@@ -39,7 +39,7 @@ def similar(state: LiveState, event: int, candidates: Candidates, offset: int, l
     """The events that the same people like, by cosine; where there are none, those most like it. At most 255."""
     ranking = state.recommender.similar(event, candidates.mask, MOST_ANSWERS)
     if not ranking.n:
-        ranking = state.recommender.alike(event, state.content, candidates.events, MOST_ANSWERS)
+        ranking = state.recommender.alike(event, state.content, candidates.mask, MOST_ANSWERS)
     shown = slice(offset, min(offset + limit, ranking.n))
     return Page(ranking.answer.events[shown], ranking.answer.scores[shown], ranking.n)
 

@@ -7,6 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.content import NO_CONTENT, Content, ContentScorer, index_content, replace_rows
+from core.kernels.content import group_alike
+from core.kernels.held import Held
 from core.kernels.live import Profile
 from core.kernels.workspace import answer
 from core.reasons import Part
@@ -38,12 +40,21 @@ class Site:
             pairs_from_lists(self.rows), np.array(KINDS, np.uint8), listed, ContentSettings()
         )
 
+    def mask(self) -> np.ndarray:
+        return marked(self.open_events, len(self.rows) + 1)
+
     def profile(self) -> Profile:
         events = np.array(list(self.liked), np.int32)
         return Profile(events, np.array(list(self.liked.values()), np.float32), NOTHING, -1)
 
     def statements(self) -> Taste:
         return taste_of(*self.stated)
+
+
+def marked(events: list[int], room: int) -> np.ndarray:
+    mask = np.zeros(room, np.uint8)
+    mask[events] = 1
+    return mask
 
 
 def taste_of(*entries: tuple[int, float, int]) -> Taste:
@@ -85,7 +96,7 @@ def test_tastes_and_rankings_are_those_of_the_twin(site: Site, n: int):
 
     taste = scorer.taste(content, site.profile(), site.statements())
     events = np.array(site.open_events, np.int32)
-    size = scorer.rank(content, taste, events, np.array(site.excluded, np.int32), out)
+    size = scorer.rank(content, taste, site.mask(), np.array(site.excluded, np.int32), Held(out))
 
     assert taste.features.tolist() == [feature for feature, _, _ in expected]
     assert taste.kinds.tolist() == [part for _, _, part in expected]
@@ -116,6 +127,12 @@ def test_tastes_and_rankings_are_those_of_the_twin(site: Site, n: int):
         assert out.contributors[rank] == 0 and (out.reasons[rank] == -1).all()
 
 
+def is_at_rest(scorer: ContentScorer) -> bool:
+    space = scorer._space.value
+    clear = (space.event_sums, space.situation_sums, space.feature_sums, space.is_marked)
+    return not any(array.any() for array in clear) and bool((space.entry_of_feature == -1).all())
+
+
 @given(sites())
 def test_the_scratch_space_is_at_rest_after_a_request(site: Site):
     content, scorer = site.content(), ContentScorer(ContentSettings())
@@ -124,15 +141,13 @@ def test_the_scratch_space_is_at_rest_after_a_request(site: Site):
     scorer.rank(
         content,
         taste,
-        np.array(site.open_events, np.int32),
+        site.mask(),
         np.array([len(site.rows) + 3], np.int32),
-        answer(2),
+        Held(answer(2)),
     )
     scorer.scores(content, taste, np.array(site.open_events, np.int32))
 
-    space = scorer._space
-    assert not space.event_sums.any() and not space.feature_sums.any() and not space.is_excluded.any()
-    assert (space.entry_of_feature == -1).all()
+    assert is_at_rest(scorer)
 
 
 @given(sites(), sites())
@@ -157,7 +172,7 @@ def test_somebody_of_whom_nothing_is_known_has_no_taste_and_no_personal_ranking(
     taste = scorer.taste(NO_CONTENT, stranger, NO_TASTE)
 
     assert taste is NO_TASTE
-    assert scorer.rank(NO_CONTENT, taste, NOTHING, NOTHING, answer(3)) == 0
+    assert scorer.rank(NO_CONTENT, taste, np.empty(0, np.uint8), NOTHING, Held(answer(3))) == 0
 
 
 def test_a_rare_feature_says_more_than_a_common_one():
@@ -165,9 +180,9 @@ def test_a_rare_feature_says_more_than_a_common_one():
     site = Site(rows, {3: 1.0}, [], [0, 4, 5], [])
     content, scorer, out = site.content(), ContentScorer(ContentSettings()), answer(3)
 
-    size = scorer.rank(
-        content, scorer.taste(content, site.profile(), NO_TASTE), np.array([0, 4, 5], np.int32), NOTHING, out
-    )
+    taste = scorer.taste(content, site.profile(), NO_TASTE)
+
+    size = scorer.rank(content, taste, site.mask(), NOTHING, Held(out))
 
     assert out.events[:size].tolist() == [4, 0]
 
@@ -180,9 +195,7 @@ def test_the_arm_answers_by_taste_and_then_by_popularity():
     mask = all_open(arm.live)
     taste = taste_of((0, 0.5, Part.SPOTIFY_GENRE))
 
-    ranking = arm.content_based(
-        content, taste, mask, np.flatnonzero(mask).astype(np.int32), np.array([5], np.int32), 5
-    )
+    ranking = arm.content_based(content, taste, mask, np.array([5], np.int32), 5)
 
     assert ranking.events == [0, 2, 1, 4, 3]
     assert ranking.n_personal == 2
@@ -221,13 +234,13 @@ def test_events_that_are_not_marked_need_not_be_listed():
 def test_a_pool_to_blend_has_what_was_named_and_what_content_names_first(site, named):
     content, scorer = site.content(), ContentScorer(ContentSettings())
     taste = scorer.taste(content, site.profile(), site.statements())
-    events, excluded = np.array(site.open_events, np.int32), np.array(site.excluded, np.int32)
+    mask, excluded = site.mask(), np.array(site.excluded, np.int32)
     before = np.array(named, np.int32)
     ranked = answer(255)
-    by_content = ranked.events[: scorer.rank(content, taste, events, excluded, ranked)].tolist()
+    by_content = ranked.events[: scorer.rank(content, taste, mask, excluded, Held(ranked))].tolist()
 
     pooled, votes, scores = scorer.pool(
-        content, taste, events, excluded, before, np.full(len(named), 0.5, np.float32)
+        content, taste, mask, excluded, before, np.full(len(named), 0.5, np.float32)
     )
 
     assert pooled[: len(named)].tolist() == named
@@ -236,4 +249,31 @@ def test_a_pool_to_blend_has_what_was_named_and_what_content_names_first(site, n
     known = pooled < len(site.rows)
     np.testing.assert_array_equal(scores[known], scorer.scores(content, taste, pooled[known]))
     assert not scores[~known].any()
-    assert not scorer._space.is_excluded.any() and not scorer._space.event_sums.any()
+    assert is_at_rest(scorer)
+
+
+@pytest.mark.parametrize("n", [1, 20, 100, 255])
+def test_of_thousands_of_events_that_score_alike_the_first_are_taken(n: int):
+    rng = np.random.default_rng(n)
+    rows = [[int(rng.integers(7, 9)), int(rng.integers(9, 11))] for _ in range(3_000)]
+    for event in rng.choice(3_000, 60, replace=False).tolist():
+        rows[event] = [int(rng.integers(0, 7)), *rows[event]]
+    is_open = np.sort(rng.choice(3_000, 2_000, replace=False))
+    site = Site(rows, {5: 1.0, 900: 0.5}, [(3, 1.0, Part.GENRE_MATCH)], is_open.tolist(), [0, 7, 900])
+    content, scorer, out = site.content(), ContentScorer(ContentSettings()), answer(n)
+    taste = scorer.taste(content, site.profile(), site.statements())
+
+    size = scorer.rank(content, taste, site.mask(), np.array(site.excluded, np.int32), Held(out))
+
+    allowed = np.setdiff1d(is_open, site.excluded).astype(np.int32)
+    scores = scorer.scores(content, taste, allowed)
+    assert size == n
+    assert out.events.tolist() == allowed[np.argsort(-scores, kind="stable")][:n].tolist()
+
+
+@given(st.lists(st.lists(st.integers(-1, 2), min_size=3, max_size=3), max_size=40))
+def test_rows_that_are_alike_are_of_one_group(rows: list[list[int]]):
+    group_of, groups = group_alike(np.array(rows, np.int32).reshape(-1, 3))
+
+    assert groups.tolist() == [list(row) for row in dict.fromkeys(map(tuple, rows))]
+    assert groups[group_of].tolist() == rows

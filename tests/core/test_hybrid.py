@@ -54,8 +54,7 @@ def sites(draw: st.DrawFn) -> tuple[LiveSite, Profile, Recommender, Blend, np.nd
 
 
 def ask(arm: Recommender, profile: Profile, open_events: np.ndarray, n: int) -> Ranking:
-    events = np.flatnonzero(open_events).astype(np.int32)
-    return arm.hybrid(profile, NO_CONTENT, NO_TASTE, open_events, events, n)
+    return arm.hybrid(profile, NO_CONTENT, NO_TASTE, open_events, n)
 
 
 @given(sites(), st.integers(1, 8))
