@@ -20,6 +20,7 @@ class MemoryWatch:
         self._statm = Path(f"/proc/{server.process.pid}/statm")
         self._seen: list[tuple[float, float, float]] = []
         self._stopping = threading.Event()
+        self._started = time.perf_counter()
         self._thread = threading.Thread(target=self._look, daemon=True)
 
     def __enter__(self) -> "MemoryWatch":
@@ -45,8 +46,14 @@ class MemoryWatch:
             Curve("of it mapped files", seconds, tuple(mapped for _, _, mapped in self._seen)),
         )
 
+    def least_mb(self, start: float, stop: float) -> float:
+        """The least that was seen resident between two readings of perf_counter. ValueError when nobody looked then."""
+        seen = [resident for at, resident, _ in self._seen if start <= at + self._started < stop]
+        if not seen:
+            raise ValueError("nobody looked at the memory meanwhile")
+        return min(seen)
+
     def _look(self) -> None:
-        started = time.perf_counter()
         while self._statm.exists() and not self._stopping.wait(_EVERY_SECONDS):
             _, resident, mapped, *_ = map(int, self._statm.read_text("ascii").split())
-            self._seen.append((time.perf_counter() - started, resident * _PAGE_MB, mapped * _PAGE_MB))
+            self._seen.append((time.perf_counter() - self._started, resident * _PAGE_MB, mapped * _PAGE_MB))

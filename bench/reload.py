@@ -4,7 +4,11 @@ The service answers requests for random people at a steady rate, of every arm in
 which model serves. For a while it is left alone, once before and once after, so that what else the machine does slows
 both down alike. Between the two another of two models is published again and again, by the pointer on disk as a
 training does it and by `POST /v1/model/rollback` in turn, each time until it serves. The models hold the same, so that
-a difference is the reload's. Latencies count from the moment a request was due; memory is in MB of 10⁶ bytes.
+a difference is the reload's. Latencies count from the moment a request was due.
+
+Memory is in MB of 10⁶ bytes, of each two reloads the least that was resident: then the model before has gone and the
+next one has not come. A line through those after the first few reloads (Theil and Sen: the median of the slopes between
+any two, which no single one moves) says what it was and what became of it.
 
 Promised: no request fails, p99 at most 1.5 times that when left alone, memory flat after, a rollback within a second.
 Exit codes: 0 kept, 1 broken, 2 not measured.
@@ -15,16 +19,17 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
-from itertools import cycle
+from itertools import cycle, pairwise
 
 import numpy as np
 import orjson
 
 from bench.homes import Home, HomeError, prepare_home, working_copy
 from bench.load import Connection, LoadError, percentile, post
+from bench.memory_curves import MemoryWatch
 from bench.paced import Pacing, steadily
 from bench.requests import Crowd, of_every_arm
 from bench.servers import Server, ServerFailedError, end_in_order, running_service
@@ -59,13 +64,18 @@ class Reloads:
     reload_seconds: float  #: from the pointer to the first answer with the new model, median
     rollback_seconds: float  #: from the request to its answer, the slowest
     rolled_back_seconds: float  #: from the request to the first answer with that model, the slowest
-    settled_mb: float  #: the service after the first few
-    after_mb: float
+    settled_mb: float  #: the service after the first few, by the line
+    after_mb: float  #: after the last, by the line
 
     @property
     def ratio(self) -> float:
         """How much slower the slowest hundredth was than before."""
         return self.p99_meanwhile_ms / self.p99_alone_ms
+
+    @property
+    def mb_per_reload(self) -> float:
+        """By how much each reload makes the service grow."""
+        return (self.after_mb - self.settled_mb) / max(1, self.times - SETTLED_AFTER)
 
     def broken(self) -> list[str]:
         """The promises that were not kept."""
@@ -132,8 +142,11 @@ def _measure(
     by_pointer: list[float] = []
     by_request: list[float] = []
     answered: list[float] = []
-    settled_mb = 0.0
-    with Pacing(server.port, of_every_arm(crowd), steadily(REQUESTS_PER_SECOND), CONNECTIONS) as load:
+    begins: list[float] = []
+    with (
+        MemoryWatch(server) as watch,
+        Pacing(server.port, of_every_arm(crowd), steadily(REQUESTS_PER_SECOND), CONNECTIONS) as load,
+    ):
         load.run_for(WARM_UP_SECONDS)
         started = time.perf_counter()
         _look_for(server.port, alone_seconds)
@@ -141,6 +154,7 @@ def _measure(
         for number in range(times):
             version = next(models)
             begun = time.perf_counter()
+            begins.append(begun)
             if number % 2:
                 _roll_back(server.port, version)
                 answered.append(time.perf_counter() - begun)
@@ -148,13 +162,12 @@ def _measure(
                 registry.publish(version)
             wait_for_model(server.port, version)
             (by_request if number % 2 else by_pointer).append(time.perf_counter() - begun)
-            if number == min(SETTLED_AFTER, times) - 1:
-                settled_mb = server.memory_mb()["resident_mb"]
         ended = time.perf_counter()
-        after_mb = server.memory_mb()["resident_mb"]
         _look_for(server.port, alone_seconds)
         stopped = time.perf_counter()
     seen = load.seen
+    at_rest = [watch.least_mb(*span) for span in pairwise([*begins[::2], ended])]
+    settled_mb, after_mb = trend(at_rest[SETTLED_AFTER // 2 :] or at_rest)
     alone = np.concatenate([seen.latencies_ms(started, changed), seen.latencies_ms(ended, stopped)])
     meanwhile = seen.latencies_ms(changed, ended)
     return Reloads(
@@ -172,6 +185,16 @@ def _measure(
         settled_mb=settled_mb,
         after_mb=after_mb,
     )
+
+
+def trend(values: Sequence[float]) -> tuple[float, float]:
+    """Where a line through values at even distances begins and ends (Theil 1950, Sen 1968). At least one is needed."""
+    heights, places = np.asarray(values, np.float64), np.arange(len(values))
+    earlier, later = np.triu_indices(len(values), 1)
+    slopes = (heights[later] - heights[earlier]) / (later - earlier)
+    slope = float(np.median(slopes)) if slopes.size else 0.0
+    first = float(np.median(heights - slope * places))
+    return first, first + slope * (len(values) - 1)
 
 
 def wait_for_model(port: int, version: str | None, within: float = 60.0) -> None:
@@ -209,9 +232,9 @@ def _roll_back(port: int, version: str) -> None:
 
 
 def _tell(reloads: Reloads, as_json: bool) -> None:
+    found = asdict(reloads) | {"ratio": reloads.ratio, "mb_per_reload": reloads.mb_per_reload}
     named = {
-        name: float(f"{value:.4g}") if isinstance(value, float) else value
-        for name, value in (asdict(reloads) | {"ratio": reloads.ratio}).items()
+        name: float(f"{value:.4g}") if isinstance(value, float) else value for name, value in found.items()
     }
     lines = (f"{name:<22}{value:>12}" for name, value in named.items())
     print(json.dumps(named) if as_json else "\n".join(lines))

@@ -25,7 +25,7 @@ from core.kernels.als import recommend_by_factors
 from core.kernels.held import Held
 from core.kernels.jit import pinned
 from core.kernels.live import NOBODY, Profile
-from core.kernels.sketch import Sketch, sketch_of
+from core.kernels.sketch import Sketch, parts_of, sketch_of
 from core.kernels.workspace import Answer, Workspace, answer
 
 #: Above this the sum over a product of a byte and 16 bits for each factor might not fit into 32 bits.
@@ -124,13 +124,31 @@ def check_factors(factors: Factors, n_events: int) -> None:
             raise ValueError(f"{name}: a value is not a number from 0 on")
 
 
-class FactorScorer:
-    """Ranks events by the factors of one model, of which it makes a sketch; `space` only tells the kernel's types.
+def sketch_factors(factors: Factors) -> Sketch:
+    """Their sketch, which a bundle keeps with them."""
+    return Sketch(*sketch_of(factors.values, factors.steps))
 
-    The sketch is made for the first ranking: whoever ranks by other arms alone, as a training does, goes without.
+
+def check_sketch(sketch: Sketch, factors: Factors) -> None:
+    """Raise ValueError, naming the part, unless a sketch has the shape of one of these factors."""
+    expected = parts_of(*factors.values.shape)
+    for name, array in sketch._asdict().items():
+        dtype, shape = expected[name]
+        if array.dtype != dtype or array.shape != shape:
+            raise ValueError(f"{name}: expected {np.dtype(dtype)}{shape}, got {array.dtype}{array.shape}")
+
+
+class FactorScorer:
+    """Ranks events by the factors of one model and their sketch; `space` only tells the kernel's types.
+
+    A sketch that is not at hand is made for the first ranking: whoever ranks by other arms alone, as a training does,
+    goes without.
     """
 
-    def __init__(self, factors: Factors, settings: AlsSettings, space: Held[Workspace]) -> None:
+    def __init__(
+        self, factors: Factors, settings: AlsSettings, space: Held[Workspace], sketch: Sketch | None = None
+    ) -> None:
+        self._given_sketch = sketch
         self.factors = Held(factors)
         self.activity = settings.activity
         self._space = space
@@ -143,8 +161,7 @@ class FactorScorer:
 
     @cached_property
     def _sketch(self) -> Held[Sketch]:
-        factors = self.factors.value
-        return Held(Sketch(*sketch_of(factors.values, factors.steps)))
+        return Held(self._given_sketch or sketch_factors(self.factors.value))
 
     @cached_property
     def _rank(self) -> Callable[..., int]:

@@ -27,7 +27,7 @@ UNFINISHED = ".unfinished"
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _KINDS = "biuf"  # booleans, whole numbers and floats
-_CHUNK = 1 << 20
+_CHUNK = 1 << 18
 
 
 class BundleError(Exception):
@@ -93,9 +93,8 @@ def open_bundle(
         _check_files(directory, manifest["arrays"])
         arrays = {}
         for name, description in manifest["arrays"].items():
-            # By a mapping of its own, so that the pages read do not stay.
-            _check_array(directory, name, description, rest)
-            arrays[name] = _map(directory / _file(name), "c" if name in copy_on_write else "r")
+            mode: Literal["r", "c"] = "c" if name in copy_on_write else "r"
+            arrays[name] = _verified_array(directory, name, description, mode, rest)
             rest()
     except OSError as error:
         raise BundleError(directory, f"{Path(error.filename or directory).name}: {error.strerror}") from error
@@ -192,9 +191,13 @@ def _check_files(directory: Path, described: Mapping[str, Any]) -> None:
         raise BundleError(directory, f"{name}: not in the manifest")
 
 
-def _check_array(
-    directory: Path, name: str, description: Mapping[str, Any], rest: Callable[[], None]
-) -> None:
+def _verified_array(
+    directory: Path,
+    name: str,
+    description: Mapping[str, Any],
+    mode: Literal["r", "c"],
+    rest: Callable[[], None],
+) -> NDArray[Any]:
     path = directory / _file(name)
     size = path.stat().st_size
     if size != description["bytes"]:
@@ -202,7 +205,7 @@ def _check_array(
     if _sha256(path, rest) != description["sha256"]:
         raise BundleError(directory, f"{path.name}: altered (sha256 differs)")
     try:
-        array = _map(path, "r")
+        array = _map(path, mode)
     except (ValueError, SyntaxError, TokenError) as error:  # the header is a Python literal
         raise BundleError(directory, f"{path.name}: not a plain array: {error}") from error
     found, expected = (array.dtype.str, list(array.shape)), (description["dtype"], description["shape"])
@@ -212,6 +215,7 @@ def _check_array(
         )
     if not _finite(array):
         raise BundleError(directory, f"{path.name}: holds NaN or infinity")
+    return array
 
 
 # --- both ---
@@ -222,7 +226,7 @@ def _map(path: Path, mode: Literal["r", "c"]) -> NDArray[Any]:
 
     As a plain ndarray: numba takes it faster than numpy's subclass `memmap`.
     """
-    return np.asarray(np.load(path, mmap_mode=mode, allow_pickle=False))
+    return np.asarray(np.lib.format.open_memmap(path, mode))
 
 
 def _finite(array: NDArray[Any]) -> bool:

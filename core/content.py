@@ -22,9 +22,13 @@ def idf_of(counts: NDArray[np.int32], n_events: int) -> NDArray[np.float32]:
 
 
 def index_content(
-    rows: Pairs, kinds: NDArray[np.uint8], is_listed: NDArray[np.uint8], settings: ContentSettings
+    rows: Pairs,
+    kinds: NDArray[np.uint8],
+    is_listed: NDArray[np.uint8],
+    settings: ContentSettings,
+    rest: Callable[[], None] = lambda: None,
 ) -> Content:
-    """The content of events as the kernels take it.
+    """The content of events as the kernels take it. `rest` is called between its parts.
 
     `rows` holds the features of each event, ascending, with at most one circumstance of each kind; `kinds`
     uint8[features] their kinds; `is_listed` uint8[at least the events] marks the events that may be recommended. Rarity
@@ -36,6 +40,7 @@ def index_content(
     n_described = int(np.count_nonzero(np.diff(rows.indptr)))
     counts = kernels.count_events(rows.indices, kinds.size)
     bounds = kernels.count_listed(*rows, kinds, is_listed)
+    rest()
     content = Content(
         indptr=rows.indptr,
         features=rows.indices,

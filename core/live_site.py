@@ -5,7 +5,7 @@ written in place and only the touched pages become private to the process; pairs
 linked lists (`core.kernels.live`). One thread changes and reads a site; nothing here locks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -108,11 +108,17 @@ def _add_changes(
 class LiveSite:
     """The interactions of a site as they are now. Rows beyond the model's are people and events it never saw.
 
-    `liked` (rows users) and `neighbourhood.savers` must have writable weights; they are changed in place.
+    `liked` (rows users) and `neighbourhood.savers` must have writable weights; they are changed in place. `rest` is
+    called between the parts of its making.
     """
 
     def __init__(
-        self, liked: Rows, neighbourhood: Neighbourhood, n_events: int, settings: CollaborativeSettings
+        self,
+        liked: Rows,
+        neighbourhood: Neighbourhood,
+        n_events: int,
+        settings: CollaborativeSettings,
+        rest: Callable[[], None] = lambda: None,
     ) -> None:
         self.n_users, self.n_events = liked.n_rows, n_events
         self.settings = settings
@@ -121,10 +127,13 @@ class LiveSite:
         self._savers = _Side(neighbourhood.savers, event_room)
         self._user_masses = _longer(neighbourhood.user_masses, user_room, 0.0)
         self._event_masses = _longer(neighbourhood.event_masses, event_room, 0.0)
+        rest()
         self._event_squares = _longer(squares_of(liked.indices, liked.weights, n_events), event_room, 0)
+        rest()
         self._user_scales = scale(self._user_masses, settings.activity)
         self._event_weights = scale(self._event_masses, settings.rarity)
         self._event_scales = scale(self._event_masses, settings.popularity_discount)
+        rest()
         self._held = self._assemble()
         self._row = self._room_for_row()
         self._read_liked = pinned(read_liked, self._held, 0, *self._row)

@@ -1,6 +1,6 @@
 """A trained model: what training puts into a bundle and the service takes out of it again."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -9,21 +9,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.actions import ActionWeights
-from core.als import AlsSettings, Factors, check_factors, no_factors
+from core.als import AlsSettings, Factors, check_factors, check_sketch, no_factors
 from core.bundle import Bundle, BundleError
 from core.collaborative import CollaborativeSettings, Neighbourhood
 from core.hybrid import Blend, check_blend, default_blend
 from core.interactions import Preferences, PreferenceSettings
+from core.kernels.sketch import LAYOUT, Sketch
 from core.popularity import PopularitySettings
 from core.sparse import Pairs, Rows, check_pairs, check_rows
 from core.tastes import ContentSettings
 from core.vocabulary import Vocabulary
+
+#: What the parts of a sketch begin with in a bundle; those of another layout are not looked at.
+_SKETCH = f"sketch{LAYOUT}"
 
 #: What the live site changes in place, in its own pages: the weights. With them go all other arrays that kernels take:
 #: those are compiled for writable arrays, and for read-only ones they would be compiled a second time.
 COPY_ON_WRITE = frozenset(
     [f"{side}_{part}" for side in ("liked", "savers") for part in Rows._fields]
     + [f"factors_{part}" for part in Factors._fields]
+    + [f"{_SKETCH}_{part}" for part in Sketch._fields]
     + [f"blend_{part}" for part in Blend._fields]
 )
 
@@ -72,6 +77,8 @@ class Model:
     hidden: Pairs  #: likewise of hides
     factors: Factors = field(default_factory=no_factors)
     blend: Blend = field(default_factory=default_blend)
+    #: of the factors; None where they have not been sketched (yet): in a training, and by earlier releases
+    sketch: Sketch | None = None
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The arrays of the model by the names they have in a bundle."""
@@ -88,6 +95,8 @@ class Model:
             **{f"factors_{name}": array for name, array in self.factors._asdict().items()},
             **{f"blend_{name}": array for name, array in self.blend._asdict().items()},
         }
+        if self.sketch is not None:
+            named |= {f"{_SKETCH}_{name}": array for name, array in self.sketch._asdict().items()}
         return named | {
             "user_masses": user_masses,
             "event_masses": event_masses,
@@ -95,24 +104,32 @@ class Model:
         }
 
 
-def model_from(bundle: Bundle) -> Model:
-    """The model a verified bundle holds; raises BundleError when its parts do not fit together."""
+def model_from(bundle: Bundle, rest: Callable[[], None] = lambda: None) -> Model:
+    """The model a verified bundle holds; `rest` is called again and again meanwhile.
+
+    Raises BundleError when its parts do not fit together.
+    """
     try:
-        model = _assemble(bundle)
-        _check(model)
+        model = _assemble(bundle, rest)
+        _check(model, rest)
     except (KeyError, TypeError, ValueError) as error:
         reason = f"missing {error}" if isinstance(error, KeyError) else str(error)
         raise BundleError(bundle.directory, reason) from error
     return model
 
 
-def _assemble(bundle: Bundle) -> Model:
+def _assemble(bundle: Bundle, rest: Callable[[], None]) -> Model:
     arrays = bundle.arrays
+    users = _vocabulary("users", arrays)
+    rest()
+    events = _vocabulary("events", arrays)
+    rest()
+    has_sketch = any(f"{_SKETCH}_{part}" in arrays for part in Sketch._fields)
     return Model(
         version=bundle.facts["version"],
         settings=ModelSettings.from_dict(bundle.facts["settings"]),
-        users=_vocabulary("users", arrays),
-        events=_vocabulary("events", arrays),
+        users=users,
+        events=events,
         preferences=Preferences(
             Rows(*_group("liked", Rows, arrays)), Pairs(*_group("dismissed", Pairs, arrays))
         ),
@@ -124,12 +141,13 @@ def _assemble(bundle: Bundle) -> Model:
         hidden=Pairs(*_group("hidden", Pairs, arrays)),
         factors=Factors(*_group("factors", Factors, arrays)),
         blend=Blend(*_group("blend", Blend, arrays)),
+        sketch=Sketch(*_group(_SKETCH, Sketch, arrays)) if has_sketch else None,
     )
 
 
 def _group(
     name: str,
-    kind: type[Rows] | type[Pairs] | type[Factors] | type[Blend],
+    kind: type[Rows] | type[Pairs] | type[Factors] | type[Blend] | type[Sketch],
     arrays: Mapping[str, NDArray[Any]],
 ) -> Iterator[NDArray[Any]]:
     """The arrays of one matrix, in the order in which its type takes them."""
@@ -153,7 +171,7 @@ def _named(group: str) -> Iterator[None]:
         raise ValueError(f"{group}_{error}") from error
 
 
-def _check(model: Model) -> None:
+def _check(model: Model, rest: Callable[[], None]) -> None:
     n_users, n_events = len(model.users), len(model.events)
     matrices: dict[str, tuple[Rows | Pairs, int, int]] = {
         "liked": (model.preferences.liked, n_users, n_events),
@@ -172,8 +190,13 @@ def _check(model: Model) -> None:
             raise ValueError(f"{name}: {matrix.n_rows} rows for a vocabulary of {n_rows}")
         with _named(name):
             check_rows(matrix, n_columns) if isinstance(matrix, Rows) else check_pairs(matrix, n_columns)
+        rest()
     with _named("factors"):
         check_factors(model.factors, n_events)
+    rest()
+    if model.sketch is not None:
+        with _named(_SKETCH):
+            check_sketch(model.sketch, model.factors)
     with _named("blend"):
         check_blend(model.blend)
     for name, (values, size) in vectors.items():

@@ -16,6 +16,7 @@ from core.kernels.listing import first_open
 from core.kernels.live import NOBODY, Profile
 from core.kernels.neighbourhood import recommend, recommend_many
 from core.kernels.similar import rank_similar
+from core.kernels.sketch import Sketch
 from core.kernels.workspace import MOST_ANSWERS, Answer, Workspace, answer, neighbours, workspace
 from core.live_site import LiveSite
 from core.tastes import NO_TASTE, ContentSettings, Taste
@@ -62,21 +63,29 @@ class Recommender:
         als_settings: AlsSettings | None = None,
         content_settings: ContentSettings | None = None,
         blend: Blend | None = None,
+        sketch: Sketch | None = None,
+        rest: Callable[[], None] = lambda: None,
     ) -> None:
         self.live = live
         self.content = ContentScorer(content_settings or ContentSettings())
         self._popularity = np.zeros(live.event_room, np.float32)
         self._popularity[: popularity.size] = popularity
+        rest()
         self._order = _best_first(self._popularity)
+        rest()
         self._neighbours = Held(neighbours(live.settings.neighbours))
         self._space = Held(workspace(live.user_room, live.event_room))
         self._answers: dict[int, Held[Answer]] = {}
-        self._factors = FactorScorer(factors or no_factors(), als_settings or AlsSettings(), self._space)
+        self._factors = FactorScorer(
+            factors or no_factors(), als_settings or AlsSettings(), self._space, sketch
+        )
         self._blend = blend or default_blend()
         self._pool = Held(answer(MOST_ANSWERS))
+        rest()
         self._recommend = self._pin_recommend()
         self._pool_neighbours = self._pin_pool()
         self._blended = self._pin_blend()
+        rest()
         self._similar = self._pin_similar()
         self._first_open = self._pin_first_open()
 

@@ -1,7 +1,7 @@
 """Ids of people or events and their indices, in plain arrays that processes can share."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -123,8 +123,11 @@ class Vocabulary:
         decoded = text.decode("ascii")
         return (decoded[start:stop] for start, stop in pairwise(self._offsets))
 
-    def indices_in(self, other: "Vocabulary") -> NDArray[np.int32]:
-        """int32[n]: the index that each id has in another vocabulary, −1 where it has none."""
+    def indices_in(self, other: "Vocabulary", rest: Callable[[], None] = lambda: None) -> NDArray[np.int32]:
+        """int32[n]: the index that each id has in another vocabulary, −1 where it has none.
+
+        `rest` is called again and again meanwhile.
+        """
         mine, theirs = self._arrays, other._arrays
         found = np.full(len(self), -1, np.int32)
         if not len(self) or not len(other):
@@ -132,12 +135,15 @@ class Vocabulary:
         places = np.minimum(np.searchsorted(theirs["hashes"], mine["hashes"]), len(other) - 1)
         is_alike = theirs["hashes"][places] == mine["hashes"]
         found[mine["positions"][is_alike]] = theirs["positions"][places[is_alike]]
+        rest()
         # That two ids have one hash is possible, no more.
-        for index in self._otherwise(other, found).tolist():
+        for index in self._otherwise(other, found, rest).tolist():
             found[index] = other.index_of(self.id_at(index))
         return found
 
-    def _otherwise(self, other: "Vocabulary", found: NDArray[np.int32]) -> NDArray[np.int64]:
+    def _otherwise(
+        self, other: "Vocabulary", found: NDArray[np.int32], rest: Callable[[], None]
+    ) -> NDArray[np.int64]:
         """Whose id in another vocabulary at the index `found`, −1 for none, is not their own."""
         known = np.flatnonzero(found >= 0)
         starts, stops = self._arrays["offsets"][known], self._arrays["offsets"][known + 1]
@@ -145,6 +151,7 @@ class Vocabulary:
         lengths = stops - starts
         is_other = lengths != other._arrays["offsets"][found[known] + 1] - others
         for place in range(int(lengths.max(initial=0))):
+            rest()
             reached = np.flatnonzero(~is_other & (lengths > place))
             is_other[reached] = (
                 self._arrays["blob"][starts[reached] + place]
@@ -164,9 +171,10 @@ def _hash(encoded: bytes) -> int:
 
 def _starts_of(hashes: NDArray[np.uint64], bits: int) -> NDArray[np.uint32]:
     """uint32[2^bits + 1]: where hashes begin that begin with these bits; `hashes` ascend."""
-    firsts = np.arange(1 << bits, dtype=np.uint64) << np.uint64(_HASH_BITS - bits)
-    starts = np.searchsorted(hashes, firsts).astype(np.uint32)
-    return np.append(starts, np.uint32(hashes.size))
+    firsts = (hashes >> np.uint64(_HASH_BITS - bits)).astype(np.int64)
+    starts = np.zeros((1 << bits) + 1, np.uint32)
+    np.cumsum(np.bincount(firsts, minlength=1 << bits), out=starts[1:])
+    return starts
 
 
 def _read_only(values: NDArray[Any]) -> NDArray[Any]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+_LIBC = ctypes.CDLL(None)
 _MAPS = Path("/proc/self/smaps")
 _MADV_DONTNEED = 4
 _M_MMAP_THRESHOLD, _LARGE_BYTES = -3, 1 << 20
@@ -34,12 +35,19 @@ def settle_memory() -> None:
 
 
 def give_memory_back() -> None:
-    """Give back what was freed, and the compiler itself, which comes back from its file when it is needed."""
-    system = ctypes.CDLL(None)
+    """Give back what was freed, and the compiler itself, which comes back from its file when it is needed.
+
+    To find the compiler among all mappings keeps the interpreter for 10 ms: this is not for beside those who ask.
+    """
     for start, length in _unwritten_parts_of(_COMPILER):
-        system.madvise(ctypes.c_void_p(start), ctypes.c_size_t(length), _MADV_DONTNEED)
+        _LIBC.madvise(ctypes.c_void_p(start), ctypes.c_size_t(length), _MADV_DONTNEED)
+    give_freed_back()
+
+
+def give_freed_back() -> None:
+    """Give back what was freed."""
     # glibc has it; other C libraries keep less for themselves.
-    give_back = getattr(system, "malloc_trim", None)
+    give_back = getattr(_LIBC, "malloc_trim", None)
     if give_back is not None:
         give_back(0)
 
@@ -49,7 +57,7 @@ def give_arrays_back_at_once() -> None:
 
     glibc by itself keeps arrays of up to 32 MB for the next ones once some were freed (mallopt(3), M_MMAP_THRESHOLD).
     """
-    set_option = getattr(ctypes.CDLL(None), "mallopt", None)
+    set_option = getattr(_LIBC, "mallopt", None)
     if set_option is not None:
         set_option(_M_MMAP_THRESHOLD, _LARGE_BYTES)
 

@@ -146,7 +146,7 @@ class ModelRegistry:
         if version is None:
             raise NoModelError(f"no model was published in {self.directory}; train one with: craic train")
         bundle = open_bundle(self.path(version), COPY_ON_WRITE, rest)
-        model = model_from(bundle)
+        model = model_from(bundle, rest)
         if model.version != version:
             raise BundleError(self.path(version), f"holds model {model.version}")
         return model, dict(bundle.facts)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any
 
+from core.als import sketch_factors
 from core.bundle import BundleError, write_bundle
 from core.interactions import BuildReport
 from core.model import Model, ModelSettings
@@ -95,7 +96,7 @@ async def train(
     progress(f"publishing {version}")
     facts = _facts(model, snapshot, report, live, force=force)
     facts |= {"seed": seed, "settings_chosen_on": chosen_on}
-    write_bundle(registry.path(version), model.arrays(), facts)
+    write_bundle(registry.path(version), replace(model, sketch=sketch_factors(model.factors)).arrays(), facts)
     registry.publish(version)
     registry.prune(keep_models)
     await _record(database, registry, version, int(snapshot.cutoff))

@@ -37,6 +37,9 @@ _EIGHT_BITS = 127.0
 #: distribution, whose greatest is three deviations.
 LEFT_OUT = 1.0 / 64.0
 LAYERS = 2
+#: Which layout of the parts this is. Bundles keep sketches by it: a model whose sketch is laid out otherwise gets
+#: another when it is loaded. To be counted up with any change of what the numbers mean.
+LAYOUT = 2
 #: How many rows ahead a row of codes is asked for.
 _AHEAD = 16
 #: What is added to the margins for the rounding of the float32 arithmetic with them, relative to ‖z‖ ‖x̂‖.
@@ -59,6 +62,17 @@ class Sketch(NamedTuple):
     halves: NDArray[np.float32]  #: [layers, events], h
     #: [layers, events], at least ‖z - ẑ‖ + ‖z‖ · LEFT_OUT with this layer and those before
     margins: NDArray[np.float32]
+
+
+def parts_of(n_events: int, n_factors: int) -> dict[str, tuple[type[np.generic], tuple[int, ...]]]:
+    """The dtypes and shapes, by name, that the parts of a sketch of such factors have."""
+    blocks, groups, lanes = -(-n_factors // _TOGETHER), -(-n_factors // _GROUP), -(-n_events // LANES)
+    return {
+        "lanes": (np.uint8, (lanes, groups, LANES * LANE_BYTES)),
+        "rows": (np.uint8, (n_events, blocks * CODES_BLOCK)),
+        "halves": (np.float32, (LAYERS, n_events)),
+        "margins": (np.float32, (LAYERS, n_events)),
+    }
 
 
 @background_kernel

@@ -4,7 +4,7 @@ Events are numbered as the live site numbers them, so that a candidate mask goes
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from service.live.description import Described
 from service.live.event import is_cancelled, unlisted_card
 from service.live.filters import NO_LIMITS, EventColumns, Limits, Near
 from service.live.renumbering import renumbered
+from service.pacing import no_rest
 
 NOWHERE = -1
 _UNHEARD_OF = -2
@@ -64,14 +65,18 @@ class Catalogue:
         self._limited_candidates: OrderedDict[_Wanted, Candidates] = OrderedDict()
         self._orders: dict[str, NDArray[np.int32]] = {}
 
-    def renumbered(self, places: NDArray[np.int32], room: int) -> "Catalogue":
+    def renumbered(
+        self, places: NDArray[np.int32], room: int, rest: Callable[[], None] = no_rest
+    ) -> "Catalogue":
         """The same for events that are numbered otherwise (`service.live.renumbering`), changed apart from this."""
         other = Catalogue(0)
         other._cards = self._cards.renumbered(places, room)
+        rest()
         other._opens_until = renumbered(self._opens_until, places, room, _NEVER)
         other._cities = renumbered(self._cities, places, room, NOWHERE)
         other._city_numbers, other._spellings = dict(self._city_numbers), dict(self._spellings)
-        other._columns = self._columns.renumbered(places, room)
+        rest()
+        other._columns = self._columns.renumbered(places, room, rest)
         return other
 
     @property

@@ -4,7 +4,7 @@ The vocabulary is that of the events themselves, so a genre that nobody has ever
 is listed, and no model has to be trained for it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from service.live.description import ContentFeature, Described
 from service.live.features import kind_of_key
 from service.live.labels import NO_LABELS, Labels, join_labels
 from service.live.renumbering import numbers_after
+from service.pacing import no_rest
 
 
 class _Features:
@@ -83,20 +84,24 @@ class ContentIndex:
         for index, event in zip(indices, events, strict=True):
             self._changed[index] = sorted({self._features.number(feature) for feature in event.features})
 
-    def build(self, is_listed: NDArray[np.bool_]) -> None:
+    def build(self, is_listed: NDArray[np.bool_], rest: Callable[[], None] = no_rest) -> None:
         """Take over what was noted; `is_listed` bool[events or more] marks the events that may be recommended.
 
-        Some tens of milliseconds for 40,000 events, most of them in kernels that let other threads run.
+        `rest` is called between the parts. Some tens of milliseconds for 40,000 events, most of them in kernels that
+        let other threads run.
         """
         if not self._changed and self._places is None:
             return
         rows = self._rows
         if self._places is not None:
             rows = rows_of(rows, np.where(self._places < rows.n_rows, self._places, -1))
+            rest()
         n_events = max([rows.n_rows, *(event + 1 for event in self._changed)])
         rows = replace_rows(rows, self._changed, n_events)
+        rest()
         kinds, names = self._features.so_far()
         labels = self.labels if self.labels.bounds.size == len(names) + 1 else join_labels(names)
-        content = index_content(rows, kinds, is_listed[:n_events].astype(np.uint8), self._settings)
+        rest()
+        content = index_content(rows, kinds, is_listed[:n_events].astype(np.uint8), self._settings, rest)
         self._rows, self._changed, self._places = rows, {}, None
         self.content, self.labels = content, labels

@@ -1,11 +1,12 @@
 """Follows the site's table of events, so that new, changed, cancelled and deleted ones are right within seconds."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from service.live.description import Described, describe, up_to_date
 from service.live.last_known import LastKnown
 from service.live.state import LiveState
+from service.pacing import Pace, no_rest
 from service.storage.database import Database
 from service.storage.queries.events import (
     EventRow,
@@ -48,7 +49,9 @@ class EventsFollower:
 
     def take_kept(self, events: Sequence[Described]) -> None:
         """Take events that were kept, in a thread, before the state is in use."""
-        self._known.update(self._state.put_described(up_to_date(events)))
+        described = up_to_date(events)
+        self._state.put_described(described)
+        self._know(described)
 
     async def start_from(self, fingerprint: EventsFingerprint | None) -> None:
         """All that were kept are taken; without their fingerprint the first look at the table reads all of it."""
@@ -64,7 +67,7 @@ class EventsFollower:
         self._seen, self._look_again_at = other._seen, other._look_again_at
         self._known, self._undated = set(other._known), set(other._undated)
         await in_thread_to_the_end(self._state.settle_events)
-        await in_thread_to_the_end(self._state.build_content)
+        await in_thread_to_the_end(self._state.build_content, Pace().rest)
 
     async def follow(self) -> None:
         """Take over what was added, changed or deleted since the last call. Raises StorageError."""
@@ -87,7 +90,7 @@ class EventsFollower:
     async def _settle(self) -> None:
         """Let requests know what came; what takes long does so in a thread."""
         self._state.settle_events()
-        await in_thread_to_the_end(self._state.build_content)
+        await in_thread_to_the_end(self._state.build_content, Pace().rest if self._is_in_use else no_rest)
 
     async def _compare(self, count: int) -> set[str]:
         """Where the number of events is not the expected one, find those that are gone, which are returned.
@@ -121,12 +124,17 @@ class EventsFollower:
         """Take over rows; returns them with what was made of them."""
         if not self._is_in_use:
             described = await in_thread_to_the_end(describe, events)
-            self._known.update(await in_thread_to_the_end(self._state.put_described, described))
+            await in_thread_to_the_end(self._state.put_described, described)
+            self._know(described)
             return described
         described = []
         for start in range(0, len(events), _AT_ONCE):
             part = describe(events[start : start + _AT_ONCE])
-            self._known.update(self._state.put_described(part))
+            self._state.put_described(part)
+            self._know(part)
             described += part
             await asyncio.sleep(0)
         return described
+
+    def _know(self, events: Iterable[Described]) -> None:
+        self._known.update(event.event_id for event in events)

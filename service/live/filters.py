@@ -4,7 +4,7 @@ A limit is never broken: an event that does not say its price, its place or its 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from service.live.event import shown_price
 from service.live.genres import GenreIndex
 from service.live.renumbering import renumbered
+from service.pacing import no_rest
 from service.storage.queries.events import EventRow
 
 #: The mean radius of the earth (IUGG), km.
@@ -50,12 +51,16 @@ class EventColumns:
         self.genres = GenreIndex(room)
         self.listed: NDArray[np.int64] = np.zeros(room, np.int64)  #: unix seconds, 0 for unknown
 
-    def renumbered(self, places: NDArray[np.int32], room: int) -> "EventColumns":
+    def renumbered(
+        self, places: NDArray[np.int32], room: int, rest: Callable[[], None] = no_rest
+    ) -> "EventColumns":
         """The same for events that are numbered otherwise (`service.live.renumbering`)."""
         other = EventColumns(0)
         other._prices = renumbered(self._prices, places, room, np.nan)
         other._points = np.stack([renumbered(axis, places, room, np.nan) for axis in self._points])
+        rest()
         other.listed = renumbered(self.listed, places, room, 0)
+        rest()
         other.genres = self.genres.renumbered(places, room)
         return other
 

@@ -13,7 +13,7 @@ from service.live.follower import Follower
 from service.live.last_known import LastKnown
 from service.live.state import LiveState
 from service.live.trial import TrialFailedError, try_out
-from service.memory import give_memory_back
+from service.memory import give_freed_back
 from service.metrics import Metrics
 from service.models import Loaded, ModelRegistry, NoModelError
 from service.pacing import Pace, no_rest
@@ -250,7 +250,7 @@ class Keeper:
 def _let_go(last: list[Follower | None]) -> None:
     """Drop the last reference to what does not serve any more, here, so that the event loop need not free it."""
     last.clear()
-    give_memory_back()
+    give_freed_back()
 
 
 def pause_after(seconds: float, poll_seconds: float, share: float) -> float:

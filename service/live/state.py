@@ -21,6 +21,7 @@ from core.tastes import Taste
 from service.live.catalogue import NOWHERE, Catalogue
 from service.live.content import ContentIndex
 from service.live.description import Described, describe
+from service.live.event_ids import EventIds
 from service.live.history import Deed, PairHistory, untouched_since
 from service.live.labels import Labels
 from service.live.stated import StatedTastes
@@ -41,19 +42,21 @@ class LiveState:
     def __init__(self, model: Model, rest: Callable[[], None] = no_rest) -> None:
         self.model = model
         self.live = LiveSite(
-            model.preferences.liked, model.neighbourhood, len(model.events), model.settings.collaborative
+            *(model.preferences.liked, model.neighbourhood, len(model.events)),
+            *(model.settings.collaborative, rest),
         )
         rest()
         self.recommender = Recommender(
             *(self.live, model.popularity, model.factors),
             *(model.settings.als, model.settings.content, model.blend),
+            sketch=model.sketch,
+            rest=rest,
         )
         self._dismissed = Lookup(model.preferences.dismissed)
         self._new_users: dict[str, int] = {}
         self._new_events: dict[str, int] = {}
         rest()
-        self._event_ids = list(model.events)
-        rest()
+        self._event_ids = EventIds(model.events)
         self._has_unrated = (
             False  #: whether an event that the model never saw was listed and is not rated yet
         )
@@ -214,15 +217,12 @@ class LiveState:
         for event, history in kept.items():
             self._put(row, event, history)
 
-    def put_events(self, events: Sequence[EventRow]) -> list[str]:
+    def put_events(self, events: Sequence[EventRow]) -> None:
         """As `put_described`, of rows as the site has them."""
-        return self.put_described(describe(events))
+        self.put_described(describe(events))
 
-    def put_described(self, events: Sequence[Described]) -> list[str]:
-        """Add events to the catalogue, or replace what it knows of them. `settle_events` comes after the last.
-
-        Returns their ids as this state keeps them, so that whoever remembers them needs no copies.
-        """
+    def put_described(self, events: Sequence[Described]) -> None:
+        """Add events to the catalogue, or replace what it knows of them. `settle_events` comes after the last."""
         self.event_changes += 1
         known = self.model.events.indices_of([event.event_id for event in events])
         by_index = {
@@ -232,16 +232,17 @@ class LiveState:
         self.catalogue.put(list(by_index), list(by_index.values()))
         self._content.put(list(by_index), list(by_index.values()))
         self._has_unrated |= max(by_index, default=-1) >= len(self.model.events)
-        return [self._event_ids[index] for index in by_index]
 
-    def numbers_of_events(self, before: "LiveState") -> NDArray[np.int32]:
+    def numbers_of_events(self, before: "LiveState", rest: Callable[[], None] = no_rest) -> NDArray[np.int32]:
         """int32[events of `before`]: which number each has here, -1 for those that only old interactions name.
 
         Those that the model does not know are added. May run in a thread while `before` serves.
         """
-        return self._with_described(before, before.model.events.indices_in(self.model.events))
+        return self._with_described(before, before.model.events.indices_in(self.model.events, rest))
 
-    def take_over_events(self, before: "LiveState", numbers: NDArray[np.int32]) -> None:
+    def take_over_events(
+        self, before: "LiveState", numbers: NDArray[np.int32], rest: Callable[[], None] = no_rest
+    ) -> None:
         """Begin with all that another state knows of events, as it is now.
 
         `numbers` are its `numbers_of_events`, but for the events that came to it since. May run in a thread, and holds
@@ -251,17 +252,18 @@ class LiveState:
         known = np.flatnonzero(numbers >= 0)
         places = np.full(self.live.n_events, -1, np.int32)
         places[numbers[known]] = known
-        self.catalogue = before.catalogue.renumbered(places, self.live.event_room)
+        rest()
+        self.catalogue = before.catalogue.renumbered(places, self.live.event_room, rest)
         self._content.take_over(before._content, places)
         self._has_unrated = self.live.n_events > len(self.model.events)
 
     def _with_described(self, before: "LiveState", numbers: NDArray[np.int32]) -> NDArray[np.int32]:
         """The numbers with those of all events that `before` can describe by now."""
         is_described = before.catalogue.is_described
-        event_ids = before.event_ids[: is_described.size]
-        numbers = np.concatenate((numbers, np.full(len(event_ids) - numbers.size, -1, np.int32)))
+        n_events = min(len(before.event_ids), is_described.size)
+        numbers = np.concatenate((numbers, np.full(n_events - numbers.size, -1, np.int32)))
         for index in np.flatnonzero((numbers < 0) & is_described[: numbers.size]).tolist():
-            numbers[index] = self._ensure_event(event_ids[index])
+            numbers[index] = self._ensure_event(before.event_ids[index])
         return numbers
 
     def close_events(self, event_ids: Iterable[str]) -> None:
@@ -291,9 +293,9 @@ class LiveState:
         new = np.arange(n_known, self.live.n_events, dtype=np.int32)
         self.recommender.set_popularity(new, means[city[n_known:]].astype(np.float32))
 
-    def build_content(self) -> None:
+    def build_content(self, rest: Callable[[], None] = no_rest) -> None:
         """After events came, let requests know what they are like. May run in a thread, but not beside `put_events`."""
-        self._content.build(self.catalogue.is_listed)
+        self._content.build(self.catalogue.is_listed, rest)
 
     def _ensure_user(self, user_id: str) -> int:
         row = self.user_row(user_id)

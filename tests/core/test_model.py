@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -5,9 +6,11 @@ import numpy as np
 import pytest
 
 from core.actions import ActionWeights
+from core.als import sketch_factors
 from core.bundle import BundleError, open_bundle, write_bundle
 from core.collaborative import CollaborativeSettings
 from core.interactions import PreferenceSettings
+from core.kernels.sketch import LAYOUT
 from core.model import COPY_ON_WRITE, Model, ModelSettings, model_from
 from core.popularity import PopularitySettings
 from tests.sites import a_model
@@ -23,6 +26,10 @@ def written(directory: Path, model: Model, **arrays: np.ndarray) -> Path:
     """The model's bundle, some of its arrays replaced."""
     write_bundle(directory / "bundle", {**model.arrays(), **arrays}, facts_of(model))
     return directory / "bundle"
+
+
+def sketched(model: Model) -> Model:
+    return replace(model, sketch=sketch_factors(model.factors))
 
 
 def read(path: Path) -> Model:
@@ -59,7 +66,7 @@ def test_settings_that_are_unknown_or_out_of_range_are_named(group, changes, nam
 
 
 def test_a_model_comes_out_of_its_bundle_as_it_went_in(tmp_path):
-    model = a_model(LIKES, hides={"cat": ["jazz"]})
+    model = sketched(a_model(LIKES, hides={"cat": ["jazz"]}))
 
     found = read(written(tmp_path, model))
 
@@ -85,16 +92,16 @@ def test_what_the_live_site_changes_is_private_to_the_process(tmp_path):
 
 
 def test_everything_else_of_a_model_is_read_only(tmp_path):
-    model = read(written(tmp_path, a_model(LIKES)))
+    model = read(written(tmp_path, sketched(a_model(LIKES))))
 
     private = {name for name, array in model.arrays().items() if array.flags.writeable}
 
     assert private == COPY_ON_WRITE
 
 
-@pytest.mark.parametrize("name", sorted(a_model(LIKES).arrays()))
+@pytest.mark.parametrize("name", sorted(sketched(a_model(LIKES)).arrays()))
 def test_a_bundle_that_lacks_an_array_is_refused(tmp_path, name):
-    model = a_model(LIKES)
+    model = sketched(a_model(LIKES))
     write_bundle(
         tmp_path / "bundle",
         {key: array for key, array in model.arrays().items() if key != name},
@@ -103,6 +110,25 @@ def test_a_bundle_that_lacks_an_array_is_refused(tmp_path, name):
 
     with pytest.raises(BundleError, match=f"^bundle bundle: .*{name}"):
         read(tmp_path / "bundle")
+
+
+@pytest.mark.parametrize("others", [{}, {"sketch1_codes": np.zeros((2, 3, 64), np.uint8)}])
+def test_a_model_without_a_sketch_of_this_layout_has_none(tmp_path, others):
+    assert read(written(tmp_path, a_model(LIKES), **others)).sketch is None
+
+
+def test_a_sketch_of_other_factors_is_refused(tmp_path):
+    model = sketched(a_model(LIKES))
+    path = written(tmp_path, model, **{f"sketch{LAYOUT}_halves": np.zeros((2, 7), np.float32)})
+
+    with pytest.raises(BundleError, match=r"_halves: expected float32\(2, \d\), got float32\(2, 7\)"):
+        read(path)
+
+
+def test_whoever_takes_a_model_out_of_its_bundle_may_rest_between_its_parts(tmp_path):
+    rests: list[None] = []
+    model_from(open_bundle(written(tmp_path, a_model(LIKES))), lambda: rests.append(None))
+    assert len(rests) >= 5
 
 
 @pytest.mark.parametrize("missing", ["version", "settings"])

@@ -35,6 +35,7 @@ async def test_a_training_publishes_a_model_of_everything(database, registry):
     assert report.version == registry.current() == VERSION
     model, facts = registry.load()
     assert (len(model.users), len(model.events)) == (60, 30)
+    assert model.sketch is not None
     assert report.training_samples == facts["training_samples"] == len(planted_rows())
     assert report.training_duration_seconds > 0
     assert report.validation_metrics == facts["validation_metrics"]

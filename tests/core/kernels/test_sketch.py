@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.als import Factors, quantise_factors
+from core.als import Factors, check_sketch, quantise_factors
 from core.kernels.als import keep_best_by_vector, score_by_vector
 from core.kernels.dot import LANES
 from core.kernels.heap import index_of
@@ -102,6 +102,12 @@ def of_rows(sketch: Sketch) -> np.ndarray:
     packed = sketch.rows.reshape(len(sketch.rows), -1, 1, 64)
     codes = np.concatenate([packed >> 2 * part & 3 for part in range(4)], axis=2)
     return codes.reshape(len(sketch.rows), -1)
+
+
+@given(requests())
+def test_a_sketch_has_the_shape_that_is_expected_of_it(request_):
+    factors, _ = request_
+    check_sketch(sketched(factors), factors)
 
 
 @settings(max_examples=30)

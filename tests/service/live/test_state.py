@@ -482,5 +482,5 @@ def test_many_actions_at_once_count_as_one_after_the_other(before: list[Any], do
         assert liked_by(at_once, user_id) == liked_by(one_by_one, user_id)
         assert excluded_for(at_once, user_id) == excluded_for(one_by_one, user_id)
         assert recommended_to(at_once, user_id) == recommended_to(one_by_one, user_id)
-    assert at_once.event_ids == one_by_one.event_ids
+    assert list(at_once.event_ids) == list(one_by_one.event_ids)
     assert at_once.people() == one_by_one.people()
