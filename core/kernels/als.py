@@ -27,7 +27,7 @@ _SIXTEEN_BITS = 32767.0
 #: How many times the length of the answer is scored first at least, to find what scores have to be reached.
 _FIRST_LOOK = 2
 #: How many rows ahead a row of the factors is asked for.
-ROWS_AHEAD = 8
+ROWS_AHEAD = 16
 _BYTES_IN_A_LINE = 64
 
 

@@ -13,6 +13,10 @@ from core.reasons import Part
 
 #: The greatest component of a person's vector in whole numbers: products with bytes fit into 64 bits by far.
 _THIRTY_BITS = 1073741823.0
+#: The powers of masses below this are worked out once for a pool.
+_MASSES_KEPT = 1024
+#: Of those thirty bits, the lower half.
+_LOW_BITS, _LOW = 15, 32767
 
 
 @kernel
@@ -32,14 +36,22 @@ def add_factor_scores(profile, factors, positions, weights, events, scores):  # 
     n_factors = factors.values.shape[1]
     whole = np.empty(n_factors, np.int32)
     step = vector_of(profile, factors, positions, weights, _THIRTY_BITS, whole)
+    # Sums of products with 16 bits fit into 32, in which a processor adds up twice as many at a time.
+    high, low = np.empty(n_factors, np.int16), np.empty(n_factors, np.int16)
+    for factor in range(n_factors):
+        high[factor] = whole[factor] >> _LOW_BITS
+        low[factor] = whole[factor] & _LOW
     for place in range(events.size):
         if place + ROWS_AHEAD < events.size:
             ask_for_row(factors, events[place + ROWS_AHEAD])
         event = np.uint32(events[place])
         if event < factors.steps.size:
-            total = np.int64(0)
+            of_high, of_low = np.int32(0), np.int32(0)
             for factor in range(n_factors):
-                total += np.int64(factors.values[event, factor]) * np.int64(whole[factor])
+                value = np.int32(factors.values[event, factor])
+                of_high = np.int32(of_high + value * np.int32(high[factor]))
+                of_low = np.int32(of_low + value * np.int32(low[factor]))
+            total = (np.int64(of_high) << np.int64(_LOW_BITS)) + np.int64(of_low)
             scores[place] = max(0.0, np.float64(total) * (np.float64(factors.steps[event]) * step))
 
 
@@ -57,15 +69,31 @@ def units_of_components(scores, weights):  # type: ignore[no-untyped-def]
 
 
 @inlined
+def discounts_of(events, masses, discount):  # type: ignore[no-untyped-def]
+    """float64[m]: max(mass, 1)^-discount of each event. Most masses are small whole numbers, whose powers are kept."""
+    discounts = np.ones(events.size, np.float64)
+    if discount > 0.0:
+        known = np.zeros(_MASSES_KEPT, np.float64)
+        for place in range(events.size):
+            mass = max(np.float64(masses[events[place]]), 1.0)
+            whole = np.uint32(min(mass, _MASSES_KEPT - 1.0))
+            power = known[whole] if mass == whole else 0.0
+            if power == 0.0:
+                power = mass ** -np.float64(discount)
+                if mass == whole:
+                    known[whole] = power
+            discounts[place] = power
+    return discounts
+
+
+@inlined
 def score_components(profile, factors, folded, events, votes, content, popularity, masses, discount):  # type: ignore[no-untyped-def]
     """float64[components, m]: the scores of a pool of events, the collaborative ones discounted; and the discounts."""
     scores = np.zeros((COMPONENTS, events.size), np.float64)
-    discounts = np.ones(events.size, np.float64)
+    discounts = discounts_of(events, masses, discount)
     add_factor_scores(profile, factors, folded[0], folded[1], events, scores[Component.FACTORS])
     for place in range(events.size):
         event = events[place]
-        if discount > 0.0:
-            discounts[place] = max(np.float64(masses[event]), 1.0) ** -np.float64(discount)
         scores[Component.NEIGHBOURS, place] = np.float64(votes[place]) * discounts[place]
         scores[Component.FACTORS, place] *= discounts[place]
         scores[Component.CONTENT, place] = content[place] if content.size > 0 else 0.0

@@ -44,7 +44,6 @@ class ContentSpace(NamedTuple):
 
     event_sums: NDArray[np.float32]  #: [events], 0
     situation_sums: NDArray[np.float32]  #: [events], 0: what the circumstances of each situation add up to
-    score_bits: NDArray[np.int32]  #: [events], no rest state
     block_bits: NDArray[np.int32]  #: [blocks of events], no rest state: the best score of each
     feature_sums: NDArray[np.float32]  #: [features], 0
     entry_of_feature: NDArray[np.int32]  #: [features], -1
@@ -57,7 +56,6 @@ def content_space(events: int, features: int, longest_answer: int) -> ContentSpa
     return ContentSpace(
         np.zeros(events, np.float32),
         np.zeros(events, np.float32),
-        np.empty(events, np.int32),
         np.empty((events >> BLOCK_BITS) + 1, np.int32),
         np.zeros(features, np.float32),
         np.full(features, -1, np.int32),
@@ -329,34 +327,30 @@ def score_events(taste, content, events, space, scores):  # type: ignore[no-unty
 
 
 @inlined
-def _write_bits(content, open_events, excluded, space):  # type: ignore[no-untyped-def]
-    """Write the scores of open events to `space.score_bits`, as bits, 0 for all others; return how many are known.
+def _bits_of(event, content, open_events, space):  # type: ignore[no-untyped-def]
+    """The score of an event after `add_scores` as bits, which order as the floats do; 0 where it must not be named."""
+    is_closed = (open_events[event] == 0) | (space.is_marked[event] != 0)
+    score = np.float32(score_of_event(event, content, space))
+    return np.int32(score.view(np.int32) & (np.int32(is_closed) - np.int32(1)))
 
-    And the best of each block of them to `space.block_bits`. After `add_scores`.
+
+@inlined
+def _write_bests(known, content, open_events, space):  # type: ignore[no-untyped-def]
+    """Write the best score of each block of events to `space.block_bits`, as bits; return how many blocks there are.
+
+    Nothing is written for an event: a compiler that cannot tell that away from the sums would read them one by one.
     """
-    sums, of_situations, situations = space.event_sums, space.situation_sums, content.situations
-    bits, block_bits = space.score_bits, space.block_bits
-    known = np.uint64(min(content.indptr.size - 1, open_events.size))
-    for start in range(np.uint64(0), known, _BLOCK):
-        stop = min(start + _BLOCK, known)
-        has_open = np.uint8(0)
+    block_bits, n_blocks = space.block_bits, (known + _BLOCK - np.uint64(1)) // _BLOCK
+    for block in range(n_blocks):
+        start, stop = block * _BLOCK, min((block + np.uint64(1)) * _BLOCK, known)
+        has_open, greatest = np.uint8(0), np.int32(0)
         for event in range(start, stop):
             has_open |= open_events[event]
-        if has_open == 0:
-            bits[start:stop] = 0
-            continue
-        for event in range(start, stop):
-            score = np.float32(sums[event] + of_situations[np.uint32(situations[event])])
-            bits[event] = score.view(np.int32) & -np.int32(open_events[event] != 0)
-    for position in range(excluded.size):
-        if excluded[position] < known:
-            bits[np.uint32(excluded[position])] = 0
-    for start in range(np.uint64(0), known, _BLOCK):
-        greatest = np.int32(0)
-        for event in range(start, min(start + _BLOCK, known)):
-            greatest = max(greatest, bits[event])
-        block_bits[start // _BLOCK] = greatest
-    return known
+        if has_open != 0:
+            for event in range(start, stop):
+                greatest = max(greatest, _bits_of(event, content, open_events, space))
+        block_bits[block] = greatest
+    return n_blocks
 
 
 @inlined
@@ -366,18 +360,21 @@ def keep_best_by_content(content, open_events, excluded, space, capacity):  # ty
     After `add_scores`. Only what scores above 0 counts. Many events of the same circumstances score the same: first
     come those above what so many blocks reach, then of those that just reach it as many as there is room for.
     """
-    bits, block_bits, keys = space.score_bits, space.block_bits, space.keys
-    known = _write_bits(content, open_events, excluded, space)
-    n_blocks = (known + _BLOCK - np.uint64(1)) // _BLOCK
+    block_bits, keys, marks = space.block_bits, space.keys, space.is_marked
+    known = np.uint64(min(content.indptr.size - 1, open_events.size))
+    for position in range(excluded.size):
+        if excluded[position] < known:
+            marks[excluded[position]] = 1
+    n_blocks = _write_bests(known, content, open_events, space)
     least = least_kept(block_bits, n_blocks, capacity)
     size, above = 0, least
     for block in range(n_blocks):
         if block_bits[block] > above:
             for event in range(block * _BLOCK, min((block + np.uint64(1)) * _BLOCK, known)):
+                bits = _bits_of(event, content, open_events, space)
                 # Of two events with one score the earlier is in already.
-                if bits[event] > above:
-                    score = np.int32(bits[event]).view(np.float32)
-                    size = push_bounded(keys, size, capacity, key_of(score, event))
+                if bits > above:
+                    size = push_bounded(keys, size, capacity, key_of(np.int32(bits).view(np.float32), event))
                     if size == capacity:
                         above = max(least, bits_of(keys[0]))
     for block in range(n_blocks):
@@ -385,9 +382,12 @@ def keep_best_by_content(content, open_events, excluded, space, capacity):  # ty
             break
         if block_bits[block] >= least:
             for event in range(block * _BLOCK, min((block + np.uint64(1)) * _BLOCK, known)):
-                if bits[event] == least and size < capacity:
-                    score = np.int32(bits[event]).view(np.float32)
-                    size = push_bounded(keys, size, capacity, key_of(score, event))
+                bits = _bits_of(event, content, open_events, space)
+                if bits == least and size < capacity:
+                    size = push_bounded(keys, size, capacity, key_of(np.int32(bits).view(np.float32), event))
+    for position in range(excluded.size):
+        if excluded[position] < known:
+            marks[excluded[position]] = 0
     sort_best_first(keys, size)
     return size
 
