@@ -336,3 +336,18 @@ def fnv1a(units: Iterable[int], state: int) -> int:
     for unit in units:
         state = (state ^ unit) * 16_777_619 % 2**32
     return state
+
+
+def gain_reached(
+    scores: np.ndarray, weights: np.ndarray, gains: np.ndarray, worths: Sequence[float]
+) -> list[float]:
+    """One person's Σ gain × worth of its rank by kind, of scores [components, m] and gains [kinds, m]."""
+    total = [ZERO] * scores.shape[1]
+    for of_component, weight in zip(scores, weights, strict=True):
+        if weight != 0:
+            total = [value + weight * score for value, score in zip(total, of_component, strict=True)]
+    ranked = sorted(range(len(total)), key=lambda place: (-total[place], place))
+    return [
+        sum(float(of_kind[place]) * worth for place, worth in zip(ranked, worths, strict=False))
+        for of_kind in gains
+    ]

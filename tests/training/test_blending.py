@@ -6,7 +6,7 @@ from core.collaborative import CollaborativeSettings
 from core.hybrid import BANDS, COMPONENTS, Component, check_blend, default_blend
 from tests.strategies import rows_from_dense
 from training import blending
-from training.blending import Pools, learn_blend, qualities, scaled
+from training.blending import LEANINGS, Pools, learn_blend, quality, scaled
 
 N_EVENTS = 60
 
@@ -47,48 +47,76 @@ def test_bands_that_nobody_could_be_of_keep_their_weights():
     assert learned(dense).weights[3].tolist() == default_blend().weights[3].tolist()
 
 
+def pools_of(scores: np.ndarray, likes: np.ndarray, masses: tuple[float, float]) -> Pools:
+    """People and two events of these masses, of which each of them likes one."""
+    gains = likes[:, np.newaxis, :] * np.array(masses) ** np.array(LEANINGS)[:, np.newaxis]
+    everyone = np.tile(np.array(masses, np.float32), (len(scores), 1))
+    return Pools(scores.astype(np.float32), everyone, gains.astype(np.float32), gains.sum(axis=2))
+
+
 def two_events(first: dict[Component, float], second: dict[Component, float]) -> Pools:
-    """One person, who likes the second of two events."""
-    scores = np.zeros((1, COMPONENTS, 2), np.float32)
+    """One person, who likes the second of two events, which is the rarer one."""
+    scores = np.zeros((1, COMPONENTS, 2))
     for place, of_event in enumerate((first, second)):
         for component, score in of_event.items():
             scores[0, component, place] = score
-    return Pools(scores, np.array([[100.0, 1.0]], np.float32), np.array([[0.0, 1.0]], np.float32), np.ones(1))
+    return pools_of(scores, np.array([[0.0, 1.0]]), (100.0, 1.0))
 
 
 def test_quality_is_the_ndcg_of_the_weighted_sum():
     pools = two_events({Component.NEIGHBOURS: 3.0}, {Component.NEIGHBOURS: 1.5, Component.FACTORS: 0.1})
     scores = scaled(pools, 0.0)
 
-    assert qualities(scores, pools, np.array([1.0, 0.0, 0.0, 0.0])).tolist() == [1 / np.log2(3)]
-    assert qualities(scores, pools, np.array([0.5, 0.5, 0.0, 0.0])).tolist() == [1.0]
+    assert quality(scores, pools, np.array([1.0, 0.0, 0.0, 0.0])) == pytest.approx(1 / np.log2(3))
+    assert quality(scores, pools, np.array([0.5, 0.5, 0.0, 0.0])) == 1.0
 
 
 def test_a_discount_lets_the_rarer_event_go_first():
     pools = two_events({Component.NEIGHBOURS: 3.0}, {Component.NEIGHBOURS: 2.0})
     weights = np.array([1.0, 0.0, 0.0, 0.0])
 
-    assert qualities(scaled(pools, 0.0), pools, weights) < 1.0
-    assert qualities(scaled(pools, 0.5), pools, weights) == 1.0
+    assert quality(scaled(pools, 0.0), pools, weights) < 1.0
+    assert quality(scaled(pools, 0.5), pools, weights) == 1.0
 
 
-def people(n_helped: int, n_harmed: int) -> Pools:
-    """100 people and two events. A discount of 0.1 brings the second first, right for so many and wrong for so many."""
-    scores, gains = np.zeros((100, COMPONENTS, 2), np.float32), np.zeros((100, 2), np.float32)
-    scores[:, Component.NEIGHBOURS] = 3.0, 1.0
-    scores[: n_helped + n_harmed, Component.NEIGHBOURS, 1] = 2.0
-    gains[:, 1] = 1.0
-    gains[n_helped : n_helped + n_harmed] = 1.0, 0.0
-    masses = np.tile(np.array([100.0, 1.0], np.float32), (100, 1))
-    return Pools(scores, masses, gains, np.ones(100))
+def test_the_likes_of_popular_events_count_alike_and_once_more_by_the_root_of_their_popularity():
+    both = Pools(
+        np.array([[[2.0, 1.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]]], np.float32),
+        np.array([[1.0, 100.0]], np.float32),
+        np.array([[[1.0, 1.0], [1.0, 10.0]]], np.float32),
+        np.array([[1.0 + 1 / np.log2(3), 10.0 + 1 / np.log2(3)]]),
+    )
+
+    found = quality(scaled(both, 0.0), both, np.array([1.0, 0.0, 0.0, 0.0]))
+
+    assert found == pytest.approx((1.0 + (1.0 + 10.0 / np.log2(3)) / (10.0 + 1 / np.log2(3))) / 2)
 
 
-@pytest.mark.parametrize(
-    ("n_helped", "n_harmed", "discount"), [(50, 0, 0.1), (40, 20, 0.1), (30, 28, 0.0), (3, 2, 0.0)]
-)
-def test_a_discount_is_the_least_that_people_cannot_tell_from_the_best(n_helped, n_harmed, discount):
+def people(n_popular: int, n_rare: int) -> Pools:
+    """So many people like a popular and a rare event. Neighbours name the former first, unless it is discounted."""
+    scores = np.zeros((n_popular + n_rare, COMPONENTS, 2))
+    scores[:, Component.NEIGHBOURS] = 3.0, 2.5
+    likes = np.zeros((n_popular + n_rare, 2))
+    likes[:n_popular, 0], likes[n_popular:, 1] = 1.0, 1.0
+    return pools_of(scores, likes, (100.0, 1.0))
+
+
+@pytest.mark.parametrize(("n_popular", "n_rare", "discount"), [(40, 60, 0.05), (60, 40, 0.0), (100, 0, 0.0)])
+def test_the_discount_is_the_least_of_those_that_rank_best(n_popular, n_rare, discount):
     blend = default_blend()
 
-    blending._learn_band(people(n_helped, n_harmed), blend, 3)
+    blending._learn_band(people(n_popular, n_rare), blend, 3)
 
     assert blend.discounts[3] == np.float32(discount)
+
+
+def test_a_pool_holds_what_each_hit_gains_and_what_a_perfect_ranking_would():
+    masses = np.array([9.0, 4.0, 0.5, 16.0], np.float32)
+    scores = np.ones((COMPONENTS, 3), np.float32)
+
+    pools = blending._padded([(np.array([0, 1, 2], np.int32), scores, np.array([0, 2, 3], np.int32))], masses)
+
+    assert pools.gains.tolist() == [[[1.0, 0.0, 1.0], [3.0, 0.0, 1.0]]]
+    assert pools.masses.tolist() == [[9.0, 4.0, 1.0]]
+    worths = 1 / np.log2([2, 3, 4])
+    np.testing.assert_allclose(pools.ideals, [[worths.sum(), [4.0, 3.0, 1.0] @ worths]])
