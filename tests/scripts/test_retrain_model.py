@@ -4,12 +4,19 @@ import asyncio
 import fcntl
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
 from typing import Any, NamedTuple
 
 import pytest
-from aiohttp import web
+from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
+
+from bench.homes import craic
+from bench.servers import running_service
+from service.demo_site import generate_demo_site, write_files
+from service.models import ModelRegistry
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "retrain-model.sh"
 KEY = 'the "key"\\'
@@ -106,3 +113,46 @@ async def test_two_runs_never_overlap():
         ran = await run(SERVICE_PORT="1")
 
     assert (ran.code, "another run of this script is under way" in ran.log) == (3, True)
+
+
+@pytest.fixture(scope="module")
+def demo_home(tmp_path_factory) -> Path:
+    """A home with the demo's data and a model of them."""
+    folder = tmp_path_factory.mktemp("demo")
+    interactions, events = write_files(folder / "files", generate_demo_site(datetime.now(UTC)))
+    home = folder / "home"
+    craic(home, "service", "import", "--events", str(events), "--interactions", str(interactions))
+    craic(home, "training", "train")
+    return home
+
+
+async def test_a_night_trains_and_publishes_what_the_service_goes_on_with(demo_home):
+    """Nothing but the data is made up: the service, the script, the training and the reload are those of a site."""
+    registry = ModelRegistry(demo_home / "models")
+    before, told = registry.current(), {"RETRAIN_MIN_INTERACTIONS": "2", "POLL_SECONDS": "0.2"}
+    with running_service(demo_home, None, told) as server:
+        url, nobody = f"http://127.0.0.1:{server.port}", str(demo_home)
+        idle = await run(HOME=nobody, ML_SERVICE_URL=url)
+        async with ClientSession(url) as client:
+            for action in ("save", "click"):
+                feedback = {"user_id": "newcomer", "event_id": "1", "action": action}
+                async with client.post("/v1/feedback", json=feedback) as answer:
+                    assert answer.status in (200, 201, 202), await answer.text()
+            trained = await run(HOME=nobody, ML_SERVICE_URL=url)
+            serving = await serving_within(client, str(registry.current()))
+
+    assert (idle.code, "have come since" in idle.log) == (0, True), idle.log
+    assert trained.code == 0, trained.log
+    assert registry.current() == serving != before
+    assert f'"model_version":"{serving}"' in trained.log.replace(" ", "")
+    assert "newcomer" in registry.load()[0].users
+
+
+async def serving_within(client: ClientSession, version: str, seconds: float = 20.0) -> str:
+    """The model that serves, once it is this one or the time is over."""
+    deadline, serving = monotonic() + seconds, ""
+    while serving != version and monotonic() < deadline:
+        async with client.get("/health") as answer:
+            serving = (await answer.json())["model_version"]
+        await asyncio.sleep(0.05)
+    return serving
