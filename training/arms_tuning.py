@@ -1,7 +1,7 @@
 """Choosing the settings of each arm that has any, by how well the arm ranks by itself what was held out.
 
-One setting after the other takes the value that ranks best (coordinate ascent), on the same people for all values. An
-arm is fitted anew for each trial, the others are not.
+One setting after the other takes its best value, on the same people for all values (`training.tuning.choose`). An arm
+is fitted anew for each trial, the others are not.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,7 +24,7 @@ from service.memory import give_memory_back
 from training.als import fit_factors
 from training.ranking import ARMS
 from training.snapshot import Snapshot
-from training.tuning import BLENDED_GRID, GRID, ascend
+from training.tuning import BLENDED_GRID, GRID, Chosen, choose
 from training.validation import Jury, jury_of, known_by
 
 K = 20
@@ -115,29 +115,27 @@ def tune_arm(
     if not jury.people.size:
         raise ValueError("nobody has two likes: there is nothing to hold out")
     base = _base_model(snapshot, parts, start, fitted=arm == "hybrid")
-    tried: dict[Any, float] = {}
     group, grid = TUNABLE[arm]
 
-    def quality(values: Any) -> float:
-        if values not in tried:
-            tried[values] = _ndcg(arm, replace(start, **{group: values}), base, snapshot, parts, jury)
-            progress(f"{arm}: NDCG@{K} {tried[values]:.4f} with {values}")
-        return tried[values]
+    def judge(values: Any) -> NDArray[np.float64]:
+        found = _ndcg(arm, replace(start, **{group: values}), base, snapshot, parts, jury)
+        progress(f"{arm}: NDCG@{K} {found.mean():.4f} with {values}")
+        return found
 
-    before = getattr(start, group)
-    least = quality(before)
-    best, finished = ascend(before, grid, quality, is_over)
-    settings = replace(start, **{group: best})
-    return TunedArm(settings, quality(best), least, jury.people.size, len(tried), finished)
+    chosen: Chosen[Any] = choose(getattr(start, group), grid, judge, is_over)
+    settings = replace(start, **{group: chosen.settings})
+    return TunedArm(
+        *(settings, chosen.ndcg, chosen.ndcg_before, jury.people.size, chosen.trials, chosen.finished)
+    )
 
 
 def _ndcg(
     arm: str, settings: ModelSettings, base: Model, snapshot: Snapshot, parts: Split, jury: Jury
-) -> float:
+) -> NDArray[np.float64]:
     model = _refitted(arm, replace(base, settings=settings), snapshot, parts)
     known = known_by(snapshot, jury.stated_until, settings.content)
     ranked = ARMS[arm](model, jury.people, jury.open_events, K, known)
-    return float(per_user(ranked, jury.relevant, K).ndcg.mean())
+    return per_user(ranked, jury.relevant, K).ndcg
 
 
 def _refitted(arm: str, model: Model, snapshot: Snapshot, parts: Split) -> Model:

@@ -8,7 +8,7 @@ is as good as the best (`training.deciding`). The test split of an evaluation is
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 HELD_OUT = 0.2
 MOST_USERS = 6_000
 MOST_ROUNDS = 4
+#: The setting of which the least is taken that people cannot tell from the best.
+_DISCOUNT = "popularity_discount"
 
 #: What is tried for each setting, from the most to the least influential.
 GRID: Mapping[str, tuple[Any, ...]] = {
@@ -55,6 +57,17 @@ _Settings = TypeVar("_Settings", bound="DataclassInstance")
 
 #: From settings, likes, how many events there are, some people and n to rankings int32[people, n].
 _Rank = Callable[[CollaborativeSettings, Rows, int, NDArray[np.int32], int], NDArray[np.int32]]
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen(Generic[_Settings]):
+    """What was chosen of some settings, what that and those at the start reached (NDCG, means over people)."""
+
+    settings: _Settings
+    ndcg: float
+    ndcg_before: float
+    trials: int
+    finished: bool  #: False where the time was up before nothing could be bettered any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,38 +131,56 @@ def _tune(
     if users.size > MOST_USERS:
         users = np.sort(np.random.default_rng(seed).choice(users, MOST_USERS, replace=False))
     relevant, rank = rows_of(held_out, users), ranker(train)
-    tried: dict[CollaborativeSettings, NDArray[np.float64]] = {}
 
-    def quality(settings: CollaborativeSettings) -> float:
+    def judge(settings: CollaborativeSettings) -> NDArray[np.float64]:
+        found = per_user(rank(settings, train, n_events, users, 20), relevant, 20).ndcg
+        progress(f"NDCG@20 {found.mean():.4f} with {settings}")
+        return found
+
+    chosen = choose(start, grid, judge)
+    return Tuned(chosen.settings, chosen.ndcg, users.size, chosen.trials)
+
+
+def choose(
+    start: _Settings,
+    grid: Mapping[str, tuple[Any, ...]],
+    judge: Callable[[_Settings], NDArray[np.float64]],
+    is_over: Callable[[], bool] = lambda: False,
+) -> Chosen[_Settings]:
+    """Let one setting after the other take its best value, until a round changes nothing, MOST_ROUNDS at most.
+
+    `judge` makes of settings what they reach for each of the same people, float64[people]; it is asked once for each.
+    Of the discounts of what is popular the least is taken that is as good as the best (`training.deciding`).
+    `is_over` is asked before each trial: then the best of the settings tried are taken.
+    """
+    tried: dict[_Settings, NDArray[np.float64]] = {}
+
+    def quality(settings: _Settings) -> float:
         if settings not in tried:
-            ranked = rank(settings, train, n_events, users, 20)
-            tried[settings] = per_user(ranked, relevant, 20).ndcg
-            progress(f"NDCG@20 {tried[settings].mean():.4f} with {settings}")
+            tried[settings] = judge(settings)
         return float(tried[settings].mean())
 
-    def settle(
-        name: str, best: CollaborativeSettings, candidates: Sequence[CollaborativeSettings]
-    ) -> CollaborativeSettings:
-        if name != "popularity_discount":
+    def settled(name: str, best: _Settings, candidates: Sequence[_Settings]) -> _Settings:
+        if name != _DISCOUNT:
             return best
-        least_first = sorted(candidates, key=lambda one: one.popularity_discount)
+        least_first = sorted(candidates, key=lambda one: float(getattr(one, _DISCOUNT)))
         return least_first[first_as_good([tried[one] for one in least_first])]
 
-    best, _ = ascend(start, grid, quality, settle=settle)
-    return Tuned(best, quality(best), users.size, len(tried))
+    before = quality(start)
+    best, finished = _ascend(start, grid, quality, settled, is_over)
+    return Chosen(best, quality(best), before, len(tried), finished)
 
 
-def ascend(
+def _ascend(
     start: _Settings,
     grid: Mapping[str, tuple[Any, ...]],
     quality: Callable[[_Settings], float],
-    is_over: Callable[[], bool] = lambda: False,
-    settle: Callable[[str, _Settings, Sequence[_Settings]], _Settings] = lambda _, best, __: best,
+    settled: Callable[[str, _Settings, Sequence[_Settings]], _Settings],
+    is_over: Callable[[], bool],
 ) -> tuple[_Settings, bool]:
-    """Let one setting after the other take its best value, until a round changes nothing, MOST_ROUNDS at most.
+    """The best of the settings tried, and whether that came to an end.
 
-    The best of the settings tried, and whether it came to an end: `is_over` is asked before each trial.
-    `settle` may take another one than the best of those that differ in a setting, of which it is told the name.
+    `settled` may take another one than the best of those that differ in a setting, of which it is told the name.
     """
     best = start
     for _ in range(MOST_ROUNDS):
@@ -161,7 +192,7 @@ def ascend(
                 if is_over():
                     return best, False
                 best = max((best, other), key=quality)
-            best = settle(name, best, [here, *others])
+            best = settled(name, best, [here, *others])
         if best == before:
             return best, True
     return best, True

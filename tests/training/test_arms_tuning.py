@@ -119,3 +119,21 @@ def test_who_leaves_nothing_to_judge_by_is_told(snapshot, parts):
     )
     with pytest.raises(ValueError, match="nothing to hold out"):
         tuned("control", snapshot, nothing)
+
+
+def test_of_discounts_the_least_is_taken_that_people_cannot_tell_from_the_best(snapshot, parts, monkeypatch):
+    grid = {"popularity_discount": (0.3, 0.1, 0.2)}
+    monkeypatch.setattr(arms_tuning, "TUNABLE", {"collaborative_filtering": Tunable("collaborative", grid)})
+    means = {0.1: 0.2, 0.2: 0.899, 0.3: 0.9, 1.0: 0.5}
+
+    def ndcg(arm, settings, base, snapshot, parts, jury):
+        """Nearly the same for all people, a little up or down."""
+        noise = np.random.default_rng(3).normal(0.0, 0.05, jury.people.size)
+        mean = means[settings.collaborative.popularity_discount]
+        return mean + (noise if mean == 0.899 else -noise)
+
+    monkeypatch.setattr(arms_tuning, "_ndcg", ndcg)
+
+    chosen = tuned("collaborative_filtering", snapshot, parts).settings.collaborative
+
+    assert chosen == replace(START.collaborative, popularity_discount=0.2)
