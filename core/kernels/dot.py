@@ -138,6 +138,10 @@ def _add_products(builder: Any, way: Way, sums: Any, codes: Any, vector: Any) ->
         of_two = builder.call(_declared(builder, _TWO_PRODUCTS, pairs, few, few), [codes, vector])
         add = _declared(builder, _TWO_SUMS, lanes, pairs, pairs)
         return builder.add(sums, builder.call(add, [of_two, ir.Constant(pairs, [1] * pairs.count)]))
+    if way.function == _PARTIAL_SUMS:
+        # Through no instruction at all, which hides that codes are not negative: knowing that, the compiler makes them
+        # unsigned numbers, for which with signed ones there is no instruction before ARMv8.6.
+        codes = builder.asm(ir.FunctionType(few, [few]), "", "=w,0", [codes], False)
     extend = builder.sext if _CODES_ARE_SIGNED else builder.zext
     products = builder.mul(extend(codes, wide), builder.sext(vector, wide))
     if way.function == _PARTIAL_SUMS:

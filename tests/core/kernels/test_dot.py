@@ -1,8 +1,11 @@
+import re
+
 import numba
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from llvmlite import binding, ir
 from numba.core import config
 
 from core.kernels import dot
@@ -125,3 +128,26 @@ def test_the_greatest_products_in_lanes_are_not_cut_off(products, greatest):
     vector = np.full(32 * LANE_BYTES * CODES_IN_A_BYTE, greatest, np.int8)
 
     assert set(products(codes, 0, vector, 0)[:LANES].tolist()) == {3 * greatest * vector.size}
+
+
+@pytest.mark.skipif(binding.llvm_version_info[0] < 21, reason="that compiler does not know of sums in lanes")
+def test_on_arm_the_products_in_lanes_are_one_instruction(monkeypatch):
+    monkeypatch.setattr(dot, "_CODES_ARE_SIGNED", True)
+    binding.initialize_all_targets()
+    binding.initialize_all_asmprinters()
+    module, word = ir.Module(), ir.IntType(64)
+    module.triple = "aarch64-unknown-linux-gnu"
+    arrays = [ir.IntType(bits).as_pointer() for bits in (8, 8, 32)]
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [*arrays, word, word, word]), "lanes")
+    builder = ir.IRBuilder(function.append_basic_block())
+    dot._write_lanes(builder, dot.ways_of(None)[0], function.args[:3], function.args[3:])
+    builder.ret_void()
+    target = binding.Target.from_triple(module.triple).create_target_machine(cpu="neoverse-n1", opt=3)
+    parsed = binding.parse_assembly(str(module))
+    passes = binding.create_pass_builder(target, binding.create_pipeline_tuning_options(speed_level=3))
+    passes.getModulePassManager().run(parsed, passes)
+
+    assembly = target.emit_assembly(parsed)
+
+    assert len(re.findall(r"\bsdot\b", assembly)) >= LANES
+    assert not re.findall(r"\b[us]mlal", assembly)
