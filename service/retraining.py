@@ -10,6 +10,7 @@ from typing import Literal
 
 import orjson
 
+from service.giving_way import give_way
 from service.jobs import Job, JobFiles
 from service.priority import let_others_go_first
 from service.tasks import end_tasks
@@ -18,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 #: Exit codes of `craic train`.
 _REFUSED, _BUSY = 3, 4
-TRAIN = (sys.executable, "-m", "training", "train", "--json")
+TRAIN = (sys.executable, "-m", "training", "train", "--json", "--with-parent")
 _ENDINGS: Mapping[int | None, Literal["refused", "busy"]] = {_REFUSED: "refused", _BUSY: "busy"}
 
 
@@ -78,6 +79,7 @@ class Retraining:
             job.status, job.reason = "failed", f"the training could not be started: {error.strerror}"
             return
         let_others_go_first(process.pid)
+        giving_way = asyncio.create_task(give_way(process.send_signal))
         try:
             out, told = await process.communicate()
         except asyncio.CancelledError:
@@ -85,6 +87,8 @@ class Retraining:
             await process.wait()
             job.status, job.reason = "failed", "the service ended"
             raise
+        finally:
+            await end_tasks([giving_way])
         _settle(job, process.returncode, out, told.decode(errors="replace"))
         logger.info("training %s: %s", job.job_id, job.reason or job.status)
 

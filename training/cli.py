@@ -19,6 +19,7 @@ from training.arms_tuning import BY_DEFAULT, TUNABLE
 from training.choosing import MINUTES, Choice, NothingToChooseByError, choose_settings
 from training.chosen import forget_chosen, read_chosen, store_chosen
 from training.need import why_not_needed
+from training.parent import end_with_parent
 from training.pipeline import HEADLINE_ARM, TrainingRefusedError, TrainingReport, train, utc_now
 from training.ranking import ARMS
 from training.snapshot import Snapshot, take_snapshot
@@ -50,10 +51,11 @@ def main() -> None:
 @click.option("--seed", default=0, show_default=True, type=_SEED, help="Of what is held out to validate.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.option("--only-if-new", is_flag=True, help="Train only when there is something new to learn.")
+@click.option("--with-parent", is_flag=True, help="End when the process that started this ends.")
 @click.option(
     "--force", is_flag=True, help="Publish a model that the gate would refuse; its manifest says so."
 )
-def train_command(seed: int, as_json: bool, only_if_new: bool, force: bool) -> None:
+def train_command(seed: int, as_json: bool, only_if_new: bool, with_parent: bool, force: bool) -> None:
     """Train a model on everything in the database and publish it, unless it is worse than the one that serves.
 
     The new model is validated on the last fifth of the interactions (held out by person where no times are
@@ -67,6 +69,8 @@ def train_command(seed: int, as_json: bool, only_if_new: bool, force: bool) -> N
     Exit codes: 0 published, or nothing new, 1 failed, 3 refused: too little data (MIN_TRAINING_SAMPLES), or a model
     that did not pass, 4 another training is under way.
     """
+    if with_parent:
+        end_with_parent()
     settings = _settings()
     outcome = _run(_train(settings, seed, only_if_new, force), "Nothing was published")
     if isinstance(outcome, TrainingReport):
