@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -42,12 +43,19 @@ def judge(
     open_events: NDArray[np.uint8],
     k: int,
     known: Known = NOTHING_KNOWN,
+    judged_before: Mapping[str, Judged] = MappingProxyType({}),
 ) -> dict[str, Judged]:
-    """Every arm of a model, for rows of it and the events that were right for them, none of whom has none."""
+    """Every arm of a model, for rows of it and the events that were right for them, none of whom has none.
+
+    Arms that were judged before, on the same people, are taken as they were.
+    """
     counts = np.bincount(model.preferences.liked.indices, minlength=len(model.events))
     n_people = len(model.users)
     judged = {}
     for name, rank in ARMS.items():
+        if name in judged_before:
+            judged[name] = judged_before[name]
+            continue
         ranked = rank(model, people, open_events, k, known)
         judged[name] = Judged(
             summarise(ranked, relevant, k, counts, n_people),

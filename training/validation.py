@@ -7,6 +7,7 @@ so that keeping a live model means to go on with its settings on today's data, w
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,8 @@ HELD_OUT = 0.2
 #: More people would take time and change the figures by less than their error.
 MOST_PEOPLE = 5_000
 K = 10
+#: The arms that rank by one group of the settings beside the preferences, and by which.
+_OWN_GROUP = MappingProxyType({"control": "popularity", "content_based": "content", "als": "als"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +133,8 @@ def _compare(
 ) -> LiveMeasures:
     k = next(iter(judged.values())).metrics.k
     same = live == settings
-    others = judged if same else _judge(snapshot, parts, live, jury, k, fit)
+    alike = {name: judged[name] for name in _alike_arms(settings, live)}
+    others = judged if same else _judge(snapshot, parts, live, jury, k, fit, alike)
     return LiveMeasures(same, metrics_of(others), intervals(others, seed), differences(judged, others, seed))
 
 
@@ -147,11 +151,24 @@ def jury_of(snapshot: Snapshot, parts: Split, seed: int, most: int) -> Jury:
 
 
 def _judge(
-    snapshot: Snapshot, parts: Split, settings: ModelSettings, jury: Jury, k: int, fit: FactorsFit
+    snapshot: Snapshot,
+    parts: Split,
+    settings: ModelSettings,
+    jury: Jury,
+    k: int,
+    fit: FactorsFit,
+    judged_before: Mapping[str, Judged] = MappingProxyType({}),
 ) -> Mapping[str, Judged]:
     model = _fit(snapshot, parts, settings, fit)
     known = known_by(snapshot, jury.stated_until, settings.content)
-    return judge(model, jury.people, jury.relevant, jury.open_events, k, known)
+    return judge(model, jury.people, jury.relevant, jury.open_events, k, known, judged_before)
+
+
+def _alike_arms(one: ModelSettings, other: ModelSettings) -> set[str]:
+    """The arms that rank alike with either settings, fitted on the same interactions."""
+    if one.preferences != other.preferences:
+        return set()
+    return {name for name, group in _OWN_GROUP.items() if getattr(one, group) == getattr(other, group)}
 
 
 def _fit(snapshot: Snapshot, parts: Split, settings: ModelSettings, fit: FactorsFit) -> Model:

@@ -3,14 +3,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from core.als import AlsSettings
+from core.collaborative import CollaborativeSettings
+from core.interactions import PreferenceSettings
 from core.model import ModelSettings
-from core.tastes import Kind
+from core.tastes import ContentSettings, Kind
 from service.live.features import feature_key
 from service.storage.queries.people import Listening
 from tests.sites import DAY, NOW, a_model
 from tests.strategies import pairs_from_lists
 from tests.training.planted import KINDS, planted_snapshot
-from training import validation
+from training import measuring, validation
 from training.als import fit_factors
 from training.gate import objections
 from training.ranking import ARMS
@@ -187,3 +190,33 @@ def test_settings_that_reached_far_more_once_say_that_the_data_went_bad():
     ]
     assert told(5.0, "holdout") == []
     assert objections(model, None, found, "collaborative_filtering") == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "alike"),
+    [
+        ({"collaborative": CollaborativeSettings(neighbours=7)}, {"control", "content_based", "als"}),
+        ({"als": AlsSettings(factors=4), "content": ContentSettings(pivot=4.0)}, {"control"}),
+        ({"preferences": PreferenceSettings(half_life_days=None)}, set()),
+    ],
+)
+def test_arms_that_rank_alike_with_the_live_settings_are_judged_once_with_the_same_outcome(
+    changes, alike, monkeypatch
+):
+    live, ranked = replace(SETTINGS, **changes), []
+    counted = {name: _counted(name, rank, ranked) for name, rank in ARMS.items()}
+    monkeypatch.setattr(measuring, "ARMS", counted)
+
+    found = validate(planted_snapshot(), SETTINGS, seed=0, live=live)
+    assert {name for name in ARMS if ranked.count(name) == 1} == alike
+
+    monkeypatch.setattr(validation, "_OWN_GROUP", {})
+    assert validate(planted_snapshot(), SETTINGS, seed=0, live=live) == found
+
+
+def _counted(name, rank, ranked):
+    def counted(*arguments):
+        ranked.append(name)
+        return rank(*arguments)
+
+    return counted
