@@ -82,8 +82,8 @@ class EventsFollower:
             since = self._seen.last_update - OVERLAP_SECONDS
             changed = await self._take_changed(since)
         gone = await self._compare(fingerprint.count)
-        await self._settle()
         await self._last_known.put_events(changed, gone, fingerprint)
+        await self._settle()
         self._seen = fingerprint
         self._look_again_at = self._clock() + LOOK_AGAIN_SECONDS if is_new else float("inf")
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import TypeVar
 
 import msgspec
@@ -62,15 +63,24 @@ class Recorder:
     ) -> list[Refusal]:
         if not rows:
             return []
-        try:
+        with suppress(StatementError):
             return await insert(rows)
-        except StatementError as error:
-            if len(rows) == 1:
-                await self._check_table(probe)
-                return [_refusal(rows[0], str(error))]
+        if len(rows) == 1:
+            return await self._record_alone(rows[0], insert, probe)
         middle = len(rows) // 2
         first = await self._record(rows[:middle], insert, probe)
         return first + await self._record(rows[middle:], insert, probe)
+
+    async def _record_alone(
+        self, row: R, insert: Callable[[Sequence[R]], Awaitable[list[Refusal]]], probe: Statement
+    ) -> list[Refusal]:
+        """Record a row that failed; it is refused when it fails again while the table is there before and after."""
+        await self._check_table(probe)
+        try:
+            return await insert([row])
+        except StatementError as error:
+            await self._check_table(probe)
+            return [_refusal(row, str(error))]
 
     async def _check_table(self, probe: Statement) -> None:
         try:

@@ -12,7 +12,7 @@ from msgspec import Raw
 from service.storage.database import Database, Row, Session
 from service.storage.dialect import Dialect, Statement
 from service.storage.draining import Drainer, backoff_seconds
-from service.storage.errors import StorageUnavailable
+from service.storage.errors import StatementError, StorageUnavailable
 from service.storage.migrate import migrate
 from service.storage.opening import open_database
 from service.storage.queries import privacy
@@ -208,6 +208,21 @@ class TestDatabaseAway:
         assert len(await keys_in(database)) == 3
         assert (await queue.status()).refused == 0
         await database.close()
+
+    async def test_a_table_that_is_back_the_moment_after_a_row_failed_refuses_nothing(self, queue, embedded):
+        await queue.put([feedback(0)])
+        inserts = 0
+
+        async def fail_first_insert(statement: Statement) -> None:
+            nonlocal inserts
+            inserts += statement is INSERT_FEEDBACK
+            if statement is INSERT_FEEDBACK and inserts == 1:
+                raise StatementError("no such table: ml_feedback")
+
+        embedded.before = fail_first_insert
+        await drain(queue, embedded)
+        assert await keys_in(embedded) == ["key-0"]
+        assert (await queue.status()).refused == 0
 
     def test_waiting_gets_longer_up_to_ten_seconds(self):
         assert [backoff_seconds(failures, lambda: 0.0) for failures in range(1, 8)] == [
