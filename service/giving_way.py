@@ -30,15 +30,20 @@ def next_share(share: float, late_seconds: float) -> float:
     return min(1.0, _GROWTH * share + _STEP)
 
 
+async def _lateness(seconds: float) -> float:
+    due = time.perf_counter() + seconds
+    await asyncio.sleep(seconds)
+    return time.perf_counter() - due
+
+
 async def give_way(
-    send: Callable[[int], None], lateness: Callable[[float], Awaitable[float]] | None = None
+    send: Callable[[int], None], lateness: Callable[[float], Awaitable[float]] = _lateness
 ) -> None:
     """Stop a process and let it go on by `send`, which sends it a signal, until it has ended or this is cancelled.
 
     `send` raises ProcessLookupError once it has ended. `lateness` sleeps for so many seconds and says by how many it
     woke up too late. However this ends, the process goes on.
     """
-    lateness = lateness or _lateness
     share = FIRST_SHARE
     try:
         while True:
@@ -57,9 +62,3 @@ async def give_way(
     finally:
         with suppress(ProcessLookupError):
             send(signal.SIGCONT)
-
-
-async def _lateness(seconds: float) -> float:
-    due = time.perf_counter() + seconds
-    await asyncio.sleep(seconds)
-    return time.perf_counter() - due

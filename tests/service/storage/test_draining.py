@@ -181,15 +181,7 @@ class TestDatabaseAway:
 
     async def test_going_away_in_the_middle_repeats_only_without_effect(self, queue, embedded):
         await queue.put([feedback(number) for number in range(30)])
-        inserts = 0
-
-        async def fail_third_insert(statement: Statement) -> None:
-            nonlocal inserts
-            inserts += statement is INSERT_FEEDBACK
-            if statement is INSERT_FEEDBACK and inserts == 3:
-                raise StorageUnavailable("gone after it had committed")
-
-        embedded.after = fail_third_insert
+        embedded.after = failing_at(3, StorageUnavailable("gone after it had committed"))
         with pytest.raises(StorageUnavailable):
             await drain(queue, embedded, batch_rows=8)
         assert (await queue.status()).waiting_feedback == 14
@@ -211,15 +203,7 @@ class TestDatabaseAway:
 
     async def test_a_table_that_is_back_the_moment_after_a_row_failed_refuses_nothing(self, queue, embedded):
         await queue.put([feedback(0)])
-        inserts = 0
-
-        async def fail_first_insert(statement: Statement) -> None:
-            nonlocal inserts
-            inserts += statement is INSERT_FEEDBACK
-            if statement is INSERT_FEEDBACK and inserts == 1:
-                raise StatementError("no such table: ml_feedback")
-
-        embedded.before = fail_first_insert
+        embedded.before = failing_at(1, StatementError("no such table: ml_feedback"))
         await drain(queue, embedded)
         assert await keys_in(embedded) == ["key-0"]
         assert (await queue.status()).refused == 0
@@ -278,6 +262,19 @@ class TestRefusedRows:
         assert drainer.refused == 1
         [refused] = (await queue.export_user("ann")).refused
         assert "idempotency key" in refused.reason
+
+
+def failing_at(number: int, error: Exception) -> Callable[[Statement], Awaitable[None]]:
+    """What `Between` calls so that the insert of feedback of that number, from 1 on, fails, and no other."""
+    inserts = 0
+
+    async def fail(statement: Statement) -> None:
+        nonlocal inserts
+        inserts += statement is INSERT_FEEDBACK
+        if statement is INSERT_FEEDBACK and inserts == number:
+            raise error
+
+    return fail
 
 
 async def refuse_event(database: Session, event_id: str) -> None:

@@ -348,7 +348,7 @@ class TestExposures:
         [
             exposure("bad", latency_ms=float("nan")),
             exposure("bad", city="\ud800"),
-            exposure("bad", city="\ud800"),
+            exposure("bad", event_ids=Raw(b'["\xff"]')),
             exposure("bad", created_at=float("inf")),
         ],
     )
