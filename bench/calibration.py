@@ -11,6 +11,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from core.kernels.held import held_in
 from core.kernels.live import LiveRows, spread
 from core.sparse import Rows
 
@@ -128,14 +129,21 @@ def add_rows(users, liked, savers, sums):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def walk_postings(users, liked, savers, factors, sums, touched):  # type: ignore[no-untyped-def]
-    """Walk the postings of everything that some users like, as a request does; return how many postings that was."""
+def walk_postings(users, walk, clearings):  # type: ignore[no-untyped-def]
+    """Walk the postings of everything that some users like; return how many postings that was.
+
+    What is touched is cleared so many times, at least once. A request does that where it weighs similarities: what it
+    costs is the difference between once and twice. `walk` is (what is liked, savers, factors, sums, touched), `Held` as
+    in a request: to count references to these arrays would take longer than to walk.
+    """
+    liked, savers, factors, sums, touched = held_in(walk)
     walked = 0
     for user in users:
         mine = liked.indices[liked.indptr[user] : liked.indptr[user + 1]]
         n_touched = spread(savers, mine, factors, mine.size, sums, touched)
-        for position in range(np.uint64(n_touched)):
-            sums[np.uint32(touched[position])] = 0.0
+        for _ in range(clearings):
+            for position in range(np.uint64(n_touched)):
+                sums[np.uint32(touched[position])] = 0.0
         for event in mine:
             walked += savers.indptr[event + 1] - savers.indptr[event]
     return walked

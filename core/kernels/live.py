@@ -15,8 +15,10 @@ from core.kernels.prefetch import prefetch
 
 #: How many rows ahead a row's entries are asked for, its bounds twice as far ahead; how many lines of 64 bytes of it.
 _AHEAD = 4
-_LINES_AHEAD = 6
+_LINES_AHEAD = 4
 _ENTRIES_IN_A_LINE = 16
+#: The least factor of a row that counts: a product with a weight is then never rounded to 0.
+_LEAST_FACTOR = np.float32(1e-30)
 
 
 class LiveRows(NamedTuple):
@@ -78,12 +80,23 @@ def ask_ahead(rows, chosen, n_chosen, which):  # type: ignore[no-untyped-def]
 
 
 @inlined
+def _is_first(before, weight):  # type: ignore[no-untyped-def]
+    """1 if a sum is 0 before a weight that is not 0 counts, else 0.
+
+    One comparison of whole numbers, for which no branch is made: the bits of any sum > 0 are a greater number than
+    any weight in 1/255.
+    """
+    return np.uint64(np.float32(before).view(np.uint32) < np.uint32(weight))
+
+
+@inlined
 def spread(rows, chosen, factors, n_chosen, sums, touched):  # type: ignore[no-untyped-def]
     """Add factor × weight to `sums` at each column of the chosen rows; return how many columns are touched.
 
     `touched` lists each column once, in order of first touch, and has room for one entry more than there are
     columns: the position behind the last is written before it is known whether it counts, which spares the loop a
-    branch that no processor predicts. Unsigned positions spare it the wrap-around of negative ones.
+    branch that no processor predicts. Unsigned positions spare it the wrap-around of negative ones. A row whose factor
+    is so small that a product could be rounded to 0 adds nothing.
     """
     indptr, indices, weights = rows.indptr, rows.indices, rows.weights
     head, following, added, added_weights = rows.head, rows.following, rows.added, rows.added_weights
@@ -92,22 +105,22 @@ def spread(rows, chosen, factors, n_chosen, sums, touched):  # type: ignore[no-u
     for which in range(np.uint64(n_chosen)):
         ask_ahead(rows, chosen, np.uint64(n_chosen), which)
         row, factor = np.uint64(chosen[which]), factors[which]
+        if not factor >= _LEAST_FACTOR:
+            continue
         if row < n_base:
             for position in range(np.uint64(indptr[row]), np.uint64(indptr[row + np.uint64(1)])):
-                column = np.uint32(indices[position])
-                amount = factor * np.float32(weights[position])
+                column, weight = np.uint32(indices[position]), weights[position]
                 before = sums[column]
                 touched[n_touched] = column
-                n_touched += np.uint64((before == 0.0) & (amount > 0.0))
-                sums[column] = before + amount
+                n_touched += _is_first(before, weight)
+                sums[column] = before + factor * np.float32(weight)
         link = head[row]
         while link >= 0:
-            column = np.uint32(added[link])
-            amount = factor * np.float32(added_weights[link])
+            column, weight = np.uint32(added[link]), added_weights[link]
             before = sums[column]
             touched[n_touched] = column
-            n_touched += np.uint64((before == 0.0) & (amount > 0.0))
-            sums[column] = before + amount
+            n_touched += _is_first(before, weight)
+            sums[column] = before + factor * np.float32(weight)
             link = following[link]
     return np.int64(n_touched)
 

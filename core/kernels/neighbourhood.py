@@ -46,12 +46,18 @@ def factors_of(profile, site):  # type: ignore[no-untyped-def]
 
 @inlined
 def weigh(n_touched, user_scales, space):  # type: ignore[no-untyped-def]
-    """Write the similarities of the touched users to `space.user_bits`, as bits; return how many are > 0."""
-    sums, touched, bits = space.user_sums, space.touched_users, space.user_bits
+    """Write the similarities of the touched users to `space.user_bits`, as bits; return how many are > 0.
+
+    Their sums are moved to `space.touched_sums`, so that what is read from all over memory is read once.
+    """
+    sums, touched, bits, moved = space.user_sums, space.touched_users, space.user_bits, space.touched_sums
     similar = np.int64(0)
     for position in range(np.uint64(n_touched)):
         user = np.uint32(touched[position])
-        similarity = np.float32(sums[user] * user_scales[user]).view(np.int32)
+        total = np.float32(sums[user])
+        sums[user] = 0.0
+        moved[position] = total
+        similarity = np.float32(total * user_scales[user]).view(np.int32)
         bits[position] = similarity
         similar += similarity > 0
     return similar
@@ -95,20 +101,18 @@ def choose(n_touched, n_similar, k, space):  # type: ignore[no-untyped-def]
 @inlined
 def nearest(n_touched, own_row, half_powers, user_scales, space, neighbours):  # type: ignore[no-untyped-def]
     """Make the most similar of the touched users the neighbourhood, clear the sums, return how many there are."""
-    sums, touched, bits, places = space.user_sums, space.touched_users, space.user_bits, space.places
+    touched, sums, bits, places = space.touched_users, space.touched_sums, space.user_bits, space.places
     users, kept_sums, votes = neighbours.users, neighbours.sums, neighbours.votes
     if own_row >= 0:
-        sums[own_row] = 0.0
+        space.user_sums[own_row] = 0.0
     n_similar = weigh(n_touched, user_scales, space)
     size = choose(n_touched, n_similar, users.size, space)
     for slot in range(np.uint64(size)):
         position = np.uint32(places[slot])
         user = np.uint32(touched[position])
         users[slot] = user
-        kept_sums[slot] = sums[user]
+        kept_sums[slot] = sums[position]
         votes[slot] = amplified(np.int32(bits[position]).view(np.float32), half_powers)
-    for which in range(np.uint64(n_touched)):
-        sums[np.uint32(touched[which])] = 0.0
     return size
 
 

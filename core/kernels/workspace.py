@@ -21,6 +21,7 @@ class Workspace(NamedTuple):
 
     user_sums: NDArray[np.float32]  #: [users]
     touched_users: NDArray[np.int32]  #: [users + 1], no rest state
+    touched_sums: NDArray[np.float32]  #: [users], no rest state: the sums of the touched users
     user_bits: NDArray[np.int32]  #: [users], no rest state: similarities of the touched users, as bits
     places: NDArray[np.int32]  #: [users + 1], no rest state: those that count, of touched users or in a row
     slot_of_user: NDArray[np.int32]  #: [users], -1
@@ -64,6 +65,7 @@ def workspace(users: int, events: int) -> Workspace:
     return Workspace(
         user_sums=np.zeros(users, np.float32),
         touched_users=np.empty(users + 1, np.int32),
+        touched_sums=np.empty(users, np.float32),
         user_bits=np.empty(users, np.int32),
         places=np.empty(users + 1, np.int32),
         slot_of_user=np.full(users, -1, np.int32),
