@@ -1,6 +1,7 @@
 """The `content_based` arm: what a person's taste says of events that nobody has saved yet."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,16 @@ from core.kernels.jit import pinned
 from core.kernels.live import NOBODY, Profile
 from core.kernels.workspace import MOST_ANSWERS, Answer, answer
 from core.matrices import Pairs
-from core.tastes import CIRCUMSTANCES, NO_TASTE, PARTS_OF_KINDS, ContentSettings, Taste
+from core.tastes import FIRST_CIRCUMSTANCE, NO_TASTE, PARTS_OF_KINDS, ContentSettings, Taste
+
+
+class Layout(NamedTuple):
+    """Where content looks its features up. What it finds is the same for all."""
+
+    #: A feature that more than this share of the listed events has counts by their groups, as circumstances do.
+    shared_by: float = 0.25
+    #: Members of groups are listed where these have so many on average: else a look at all events costs no more.
+    members: int = 16
 
 
 def idf_of(counts: NDArray[np.int32], n_events: int) -> NDArray[np.float32]:
@@ -27,6 +37,7 @@ def index_content(
     is_listed: NDArray[np.uint8],
     settings: ContentSettings,
     rest: Callable[[], None] = lambda: None,
+    layout: Layout = Layout(),  # noqa: B008 - a value that cannot change
 ) -> Content:
     """The content of events as the kernels take it. `rest` is called between its parts.
 
@@ -34,29 +45,46 @@ def index_content(
     uint8[features] their kinds; `is_listed` uint8[at least the events] marks the events that may be recommended. Rarity
     is counted over the events that have any feature. Takes about 0.1 microseconds a feature of an event.
     """
-    n_events = rows.n_rows
+    n_events, is_listed = rows.n_rows, is_listed[: rows.n_rows]
     if is_listed.size < n_events:
         raise ValueError(f"is_listed: {is_listed.size} marks for {n_events} events")
     n_described = int(np.count_nonzero(np.diff(rows.indptr)))
-    counts = kernels.count_events(rows.indices, kinds.size)
-    bounds = kernels.count_listed(*rows, kinds, is_listed)
+    idf = idf_of(kernels.count_events(rows.indices, kinds.size), n_described)
+    of_listed = kernels.count_listed(*rows, kinds.size, is_listed)
+    rest()
+    is_shared = (kinds >= FIRST_CIRCUMSTANCE) | (of_listed > layout.shared_by * np.count_nonzero(is_listed))
+    bounds = np.concatenate(([0], np.cumsum(np.where(is_shared, 0, of_listed), dtype=np.int64)))
+    values = kernels.values_of(*rows, kinds, idf, np.float32(settings.pivot))
+    rest()
+    shared = kernels.shared_rows(*rows, values, is_shared.astype(np.uint8))
+    rest()
+    groups, first_of = kernels.group_alike(*shared)
+    rest()
+    alike = kernels.rows_of(*shared, first_of)
+    member_indptr, members = np.zeros(1, np.int64), np.empty(0, np.int32)
+    if first_of.size * layout.members <= np.count_nonzero(is_listed):
+        member_indptr, members = kernels.list_members(groups, first_of.size, is_listed)
     rest()
     content = Content(
         indptr=rows.indptr,
         features=rows.indices,
+        values=values,
         kinds=kinds,
-        idf=idf_of(counts, n_described),
-        situations=np.empty(0, np.int32),
-        circumstances=np.empty((0, CIRCUMSTANCES), np.int32),
+        idf=idf,
+        is_shared=is_shared.astype(np.uint8),
+        groups=groups,
+        group_indptr=alike[0],
+        group_features=alike[1],
+        group_values=alike[2],
+        member_indptr=member_indptr,
+        members=members,
         list_indptr=bounds,
         list_events=np.empty(bounds[-1], np.int32),
         list_values=np.empty(bounds[-1], np.float32),
         pivot=np.array([settings.pivot], np.float32),
     )
-    circumstances = np.full((n_events, CIRCUMSTANCES), -1, np.int32)
-    kernels.fill_lists(content, is_listed, circumstances)
-    situations, circumstances = kernels.group_alike(circumstances)
-    return content._replace(situations=situations, circumstances=circumstances)
+    kernels.fill_lists(content, is_listed)
+    return content
 
 
 def replace_rows(rows: Pairs, changed: Mapping[int, Sequence[int]], n_events: int) -> Pairs:

@@ -27,7 +27,9 @@ def pool_neighbours(profile, site, half_powers, open_events, space, neighbours, 
     the log of the votes).
     """
     site, space, neighbours, pool = held_in(site), held_in(space), held_in(neighbours), held_in(pool)
-    return rank(profile, factors_of(profile, site), site, half_powers, open_events, space, neighbours, pool)
+    return rank(
+        profile, factors_of(profile, site), site, half_powers, open_events, space, neighbours, pool, False
+    )
 
 
 @inlined

@@ -4,6 +4,11 @@ Every feature of an event has a kind (genre, artist, venue, …). Within a kind 
 their rarity, x_ef = idf_f / √(Σ_g idf_g² + pivot²) over the features g of e of kind k, so the part of a kind is at
 most 1 however many features it has, and less where all of them are common. A score is the sum of weight · x
 over the entries of a taste, linear in both, which is what makes its parts exact.
+
+Most of what events are like many of them share: where and when they are, what they cost, and any feature that a good
+part of them has. Events that have all of that in common form a group, whose sum is made once. What is rare is looked up
+in lists of the events that have it. Where groups are few, nothing else is looked at: the best are among the events that
+stand in those lists and the first members of the best groups.
 """
 
 from typing import NamedTuple
@@ -11,31 +16,48 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.kernels.heap import bits_of, index_of, key_of, least_kept, push_bounded, sort_best_first
+from core.kernels.heap import (
+    bits_of,
+    index_of,
+    key_of,
+    least_kept,
+    push_bounded,
+    sift_down,
+    sort_best_first,
+)
 from core.kernels.held import held_in
 from core.kernels.jit import background_kernel, inlined, kernel
 from core.kernels.reasons import without_reasons, write_ranked
 from core.kernels.workspace import BLOCK_BITS
-from core.tastes import CIRCUMSTANCES, FIRST_CIRCUMSTANCE, KINDS, Taste
+from core.tastes import KINDS, Taste
 
-_BLOCK = np.uint64(1 << BLOCK_BITS)
+_BLOCK, _BLOCK_SHIFT = np.uint64(1 << BLOCK_BITS), np.uint64(BLOCK_BITS)
+_INDEX_BITS = np.uint64(32)
 _HASH_BASIS, _HASH_PRIME = 0x811C9DC5, 0x01000193
 
 
 class Content(NamedTuple):
-    """The content of all events as it is now: rows by event, and lists by feature of what can be recommended."""
+    """The content of all events as it is now: rows by event, groups of events, and lists by feature of what is rare.
+
+    Groups and lists tell of what can be recommended. A feature counts by its group or by its list.
+    """
 
     indptr: NDArray[np.int64]  #: [events + 1]
     features: NDArray[np.int32]  #: [nnz], ascending within an event
+    values: NDArray[np.float32]  #: [nnz], x
     kinds: NDArray[np.uint8]  #: [features], `core.tastes.Kind`
     idf: NDArray[np.float32]  #: [features], > 0
-    situations: NDArray[np.int32]  #: [events], which of the circumstances below an event has
-    circumstances: NDArray[
-        np.int32
-    ]  #: [situations, CIRCUMSTANCES], the feature of each, -1 for none; no two alike
+    is_shared: NDArray[np.uint8]  #: [features], whether it counts by groups
+    groups: NDArray[np.int32]  #: [events], which group an event is of
+    group_indptr: NDArray[np.int64]  #: [groups + 1]
+    group_features: NDArray[np.int32]  #: [entries], ascending within a group; no two groups are alike
+    group_values: NDArray[np.float32]  #: [entries], x
+    #: [groups + 1]; [1] where groups are too many for their members to be listed
+    member_indptr: NDArray[np.int64]
+    members: NDArray[np.int32]  #: [listed events], ascending within a group
     list_indptr: NDArray[np.int64]  #: [features + 1]
     list_events: NDArray[np.int32]  #: [entries], ascending within a feature
-    list_values: NDArray[np.float32]  #: [entries]
+    list_values: NDArray[np.float32]  #: [entries], x
     pivot: NDArray[np.float32]  #: [1]
 
 
@@ -43,7 +65,9 @@ class ContentSpace(NamedTuple):
     """Scratch space of content-based scoring; between two requests it holds what is noted."""
 
     event_sums: NDArray[np.float32]  #: [events], 0
-    situation_sums: NDArray[np.float32]  #: [events], 0: what the circumstances of each situation add up to
+    group_sums: NDArray[np.float32]  #: [events], 0: what the shared features of each group add up to
+    group_keys: NDArray[np.uint64]  #: [events], no rest state: the groups by their sums
+    is_touched: NDArray[np.uint8]  #: [blocks of events], 0: whether a list has any of them
     block_bits: NDArray[np.int32]  #: [blocks of events], no rest state: the best score of each
     feature_sums: NDArray[np.float32]  #: [features], 0
     entry_of_feature: NDArray[np.int32]  #: [features], -1
@@ -53,27 +77,18 @@ class ContentSpace(NamedTuple):
 
 def content_space(events: int, features: int, longest_answer: int) -> ContentSpace:
     """Scratch space for so many events and features."""
+    n_blocks = (events >> BLOCK_BITS) + 1
     return ContentSpace(
-        np.zeros(events, np.float32),
-        np.zeros(events, np.float32),
-        np.empty((events >> BLOCK_BITS) + 1, np.int32),
-        np.zeros(features, np.float32),
-        np.full(features, -1, np.int32),
-        np.zeros(events, np.uint8),
-        np.empty(longest_answer, np.uint64),
+        event_sums=np.zeros(events, np.float32),
+        group_sums=np.zeros(events, np.float32),
+        group_keys=np.empty(events, np.uint64),
+        is_touched=np.zeros(n_blocks, np.uint8),
+        block_bits=np.empty(n_blocks, np.int32),
+        feature_sums=np.zeros(features, np.float32),
+        entry_of_feature=np.full(features, -1, np.int32),
+        is_marked=np.zeros(events, np.uint8),
+        keys=np.empty(longest_answer, np.uint64),
     )
-
-
-@inlined
-def _value(content, start, stop, feature):  # type: ignore[no-untyped-def]
-    """x_ef of a feature of the row [start, stop)."""
-    kind = content.kinds[feature]
-    squares = content.pivot[0] * content.pivot[0]
-    for position in range(start, stop):
-        other = content.features[position]
-        if content.kinds[other] == kind:
-            squares += content.idf[other] * content.idf[other]
-    return content.idf[feature] / np.sqrt(squares)
 
 
 @inlined
@@ -115,86 +130,143 @@ def replace_rows(indptr, features, changed, new_indptr, new_features, n_events):
 
 
 @background_kernel
-def fill_lists(content, is_listed, circumstances):  # type: ignore[no-untyped-def]
-    """Fill the lists of `content`, sized by their counts, for the events that `is_listed` marks; returns nothing.
-
-    And `circumstances` int32[events, CIRCUMSTANCES] for all. `content.list_indptr` holds the bounds already.
-    """
-    following = content.list_indptr.copy()
-    squares = np.empty(KINDS, np.float32)
-    for event in range(content.indptr.size - 1):
-        start, stop = content.indptr[event], content.indptr[event + 1]
-        squares[:] = content.pivot[0] * content.pivot[0]
-        for position in range(start, stop):
-            feature = content.features[position]
-            squares[content.kinds[feature]] += content.idf[feature] * content.idf[feature]
-        for position in range(start, stop):
-            feature = content.features[position]
-            kind = content.kinds[feature]
-            if kind >= FIRST_CIRCUMSTANCE:
-                circumstances[event, kind - FIRST_CIRCUMSTANCE] = feature
-            elif is_listed[event]:
-                place = following[feature]
-                content.list_events[place] = event
-                content.list_values[place] = content.idf[feature] / np.sqrt(squares[kind])
-                following[feature] = place + 1
+def count_listed(indptr, features, n_features, is_listed):  # type: ignore[no-untyped-def]
+    """int32[features]: how many of the events that `is_listed` uint8 marks have each feature."""
+    counts = np.zeros(n_features, np.int32)
+    for event in range(indptr.size - 1):
+        if is_listed[event]:
+            for position in range(indptr[event], indptr[event + 1]):
+                counts[features[position]] += 1
+    return counts
 
 
 @background_kernel
-def group_alike(rows):  # type: ignore[no-untyped-def]
-    """(int32[n], int32[groups, width]): which group each of n rows int32[n, width] is of, and what its rows are like.
+def values_of(indptr, features, kinds, idf, pivot):  # type: ignore[no-untyped-def]
+    """float32[nnz]: x of each feature of each event."""
+    values = np.empty(features.size, np.float32)
+    squares = np.empty(KINDS, np.float32)
+    for event in range(indptr.size - 1):
+        squares[:] = pivot * pivot
+        for position in range(indptr[event], indptr[event + 1]):
+            feature = features[position]
+            squares[kinds[feature]] += idf[feature] * idf[feature]
+        for position in range(indptr[event], indptr[event + 1]):
+            feature = features[position]
+            values[position] = idf[feature] / np.sqrt(squares[kinds[feature]])
+    return values
 
-    Groups are numbered as they come. By hashing, with open addressing.
+
+@background_kernel
+def fill_lists(content, is_listed):  # type: ignore[no-untyped-def]
+    """Fill the lists of `content` for the events that `is_listed` marks; `content.list_indptr` holds the bounds."""
+    following = content.list_indptr.copy()
+    for event in range(content.indptr.size - 1):
+        if is_listed[event]:
+            for position in range(content.indptr[event], content.indptr[event + 1]):
+                feature = content.features[position]
+                if content.is_shared[feature] == 0:
+                    place = following[feature]
+                    content.list_events[place] = event
+                    content.list_values[place] = content.values[position]
+                    following[feature] = place + 1
+
+
+@background_kernel
+def shared_rows(indptr, features, values, is_shared):  # type: ignore[no-untyped-def]
+    """The rows (indptr, features, values) with the features only that `is_shared` uint8 marks."""
+    n_events, size = indptr.size - 1, 0
+    for position in range(features.size):
+        size += is_shared[features[position]] != 0
+    kept_indptr = np.zeros(n_events + 1, np.int64)
+    kept, of_kept = np.empty(size, np.int32), np.empty(size, np.float32)
+    at = 0
+    for event in range(n_events):
+        for position in range(indptr[event], indptr[event + 1]):
+            if is_shared[features[position]]:
+                kept[at], of_kept[at] = features[position], values[position]
+                at += 1
+        kept_indptr[event + 1] = at
+    return kept_indptr, kept, of_kept
+
+
+@background_kernel
+def rows_of(indptr, features, values, chosen):  # type: ignore[no-untyped-def]
+    """Some of the rows (indptr, features, values), those of `chosen` int32[n] in their order."""
+    chosen_indptr = np.zeros(chosen.size + 1, np.int64)
+    for place in range(chosen.size):
+        row = chosen[place]
+        chosen_indptr[place + 1] = chosen_indptr[place] + indptr[row + 1] - indptr[row]
+    kept = np.empty(chosen_indptr[-1], np.int32)
+    of_kept = np.empty(kept.size, np.float32)
+    for place in range(chosen.size):
+        row, start, stop = chosen[place], chosen_indptr[place], chosen_indptr[place + 1]
+        kept[start:stop] = features[indptr[row] : indptr[row + 1]]
+        of_kept[start:stop] = values[indptr[row] : indptr[row + 1]]
+    return chosen_indptr, kept, of_kept
+
+
+@background_kernel
+def group_alike(indptr, features, values):  # type: ignore[no-untyped-def]
+    """(int32[n], int32[groups]): which group each of n rows is of, and the first row of each.
+
+    Rows are alike that have the same features with the same values. Groups are numbered as they come. By hashing, with
+    open addressing.
     """
-    n_rows, n_slots = rows.shape[0], np.uint64(1)
+    n_rows, n_slots = indptr.size - 1, np.uint64(1)
     while n_slots < 2 * n_rows + 1:
         n_slots *= np.uint64(2)
     group_in, group_of = np.full(n_slots, -1, np.int32), np.empty(n_rows, np.int32)
-    first_of = np.empty(n_rows, np.int32)
+    first_of, bits = np.empty(n_rows, np.int32), values.view(np.int32)
     n_groups = 0
     for row in range(n_rows):
-        slot = np.uint64(_hash_of(rows[row])) & (n_slots - np.uint64(1))
-        while group_in[slot] >= 0 and not _is_alike(rows[row], rows[first_of[group_in[slot]]]):
+        slot = np.uint64(_hash_of(indptr, features, bits, row)) & (n_slots - np.uint64(1))
+        while group_in[slot] >= 0 and not _is_alike(indptr, features, bits, row, first_of[group_in[slot]]):
             slot = (slot + np.uint64(1)) & (n_slots - np.uint64(1))
         if group_in[slot] < 0:
             group_in[slot] = n_groups
             first_of[n_groups] = row
             n_groups += 1
         group_of[row] = group_in[slot]
-    groups = np.empty((n_groups, rows.shape[1]), np.int32)
-    for group in range(n_groups):
-        groups[group] = rows[first_of[group]]
-    return group_of, groups
+    return group_of, first_of[:n_groups].copy()
 
 
 @inlined
-def _hash_of(row):  # type: ignore[no-untyped-def]
+def _hash_of(indptr, features, bits, row):  # type: ignore[no-untyped-def]
     """FNV-1a over whole numbers, 32 bits."""
     state = np.uint64(_HASH_BASIS)
-    for place in range(row.size):
-        state = ((state ^ np.uint64(row[place] + 1)) * np.uint64(_HASH_PRIME)) & np.uint64(0xFFFFFFFF)
+    for position in range(indptr[row], indptr[row + 1]):
+        for number in (features[position], bits[position]):
+            state = ((state ^ np.uint64(np.uint32(number))) * np.uint64(_HASH_PRIME)) & np.uint64(0xFFFFFFFF)
     return state ^ (state >> np.uint64(15))
 
 
 @inlined
-def _is_alike(one, other):  # type: ignore[no-untyped-def]
-    alike = True
-    for place in range(one.size):
-        alike &= one[place] == other[place]
+def _is_alike(indptr, features, bits, one, other):  # type: ignore[no-untyped-def]
+    start, other_start = indptr[one], indptr[other]
+    size = indptr[one + 1] - start
+    alike = size == indptr[other + 1] - other_start
+    if alike:
+        for place in range(size):
+            alike &= features[start + place] == features[other_start + place]
+            alike &= bits[start + place] == bits[other_start + place]
     return alike
 
 
 @background_kernel
-def count_listed(indptr, features, kinds, is_listed):  # type: ignore[no-untyped-def]
-    """int64[features + 1]: the bounds of the lists that `fill_lists` fills."""
-    bounds = np.zeros(kinds.size + 1, np.int64)
-    for event in range(indptr.size - 1):
+def list_members(groups, n_groups, is_listed):  # type: ignore[no-untyped-def]
+    """(int64[groups + 1], int32[listed]): the events that `is_listed` uint8 marks, group by group, ascending."""
+    bounds = np.zeros(n_groups + 1, np.int64)
+    for event in range(groups.size):
         if is_listed[event]:
-            for position in range(indptr[event], indptr[event + 1]):
-                feature = features[position]
-                if kinds[feature] < FIRST_CIRCUMSTANCE:
-                    bounds[feature + 1] += 1
-    return np.cumsum(bounds)
+            bounds[groups[event] + 1] += 1
+    bounds = np.cumsum(bounds)
+    members, following = np.empty(bounds[-1], np.int32), bounds.copy()
+    for event in range(groups.size):
+        if is_listed[event]:
+            place = following[groups[event]]
+            members[place] = event
+            following[groups[event]] = place + 1
+    return bounds, members
 
 
 @kernel
@@ -229,7 +301,7 @@ def _write_taste(profile_events, profile_weights, stated, content, parts, kind_w
         start, stop = content.indptr[event], content.indptr[event + 1]
         for position in range(start, stop):
             feature = content.features[position]
-            amount = profile_weights[liked] * _value(content, start, stop, feature)
+            amount = profile_weights[liked] * content.values[position]
             if amount > 0.0:
                 if sums[feature] == 0.0:
                     out.features[size] = feature
@@ -271,41 +343,51 @@ def _scale_kinds(size, content, kind_weights, space, out):  # type: ignore[no-un
 
 @inlined
 def add_scores(taste, content, space):  # type: ignore[no-untyped-def]
-    """Add what the taste says to `space.event_sums` by the lists, to `space.situation_sums` by the circumstances."""
-    n_known, has_circumstances = content.kinds.size, False
-    sums, situation_sums, of_features = space.event_sums, space.situation_sums, space.feature_sums
+    """Add what the taste says to `space.event_sums` by the lists, to `space.group_sums` by what groups share."""
+    n_known, has_shared = content.kinds.size, False
+    sums, group_sums, of_features = space.event_sums, space.group_sums, space.feature_sums
     for entry in range(taste.features.size):
         feature = taste.features[entry]
         weight = taste.weights[entry]
         if feature >= n_known or weight == 0.0:
             continue
-        if content.kinds[feature] >= FIRST_CIRCUMSTANCE:
-            of_features[feature] += weight * _value_alone(content, feature)
-            has_circumstances = True
+        if content.is_shared[feature]:
+            of_features[feature] += weight
+            has_shared = True
             continue
         for position in range(
             np.uint64(content.list_indptr[feature]), np.uint64(content.list_indptr[feature + 1])
         ):
-            sums[np.uint32(content.list_events[position])] += weight * content.list_values[position]
-    if has_circumstances:
-        for situation in range(content.circumstances.shape[0]):
-            for which in range(CIRCUMSTANCES):
-                feature = content.circumstances[situation, which]
-                if feature >= 0:
-                    situation_sums[situation] += of_features[feature]
+            event = np.uint32(content.list_events[position])
+            sums[event] += weight * content.list_values[position]
+            space.is_touched[np.uint64(event) >> _BLOCK_SHIFT] = 1
+    if has_shared:
+        for group in range(np.uint64(content.group_indptr.size - 1)):
+            # In 64 bits, so that groups which differ by what the taste says nothing of, or as much of, score the same.
+            total = 0.0
+            for position in range(
+                np.uint64(content.group_indptr[group]), np.uint64(content.group_indptr[group + np.uint64(1)])
+            ):
+                feature = np.uint32(content.group_features[position])
+                total += np.float64(of_features[feature]) * np.float64(content.group_values[position])
+            group_sums[group] = total
 
 
 @inlined
 def score_of_event(event, content, space):  # type: ignore[no-untyped-def]
     """The score of an event after `add_scores`, float32, 0…1."""
-    return np.float32(space.event_sums[event] + space.situation_sums[np.uint32(content.situations[event])])
+    return np.float32(space.event_sums[event] + space.group_sums[np.uint32(content.groups[event])])
 
 
 @inlined
 def clear_scores(taste, content, space):  # type: ignore[no-untyped-def]
     """Bring the sums back to rest."""
-    space.event_sums[: content.indptr.size - 1] = 0.0
-    space.situation_sums[: content.circumstances.shape[0]] = 0.0
+    n_events = np.uint64(content.indptr.size - 1)
+    for block in range((n_events + _BLOCK - np.uint64(1)) >> _BLOCK_SHIFT):
+        if space.is_touched[block]:
+            space.event_sums[block * _BLOCK : min((block + np.uint64(1)) * _BLOCK, n_events)] = 0.0
+            space.is_touched[block] = 0
+    space.group_sums[: content.group_indptr.size - 1] = 0.0
     for entry in range(taste.features.size):
         if taste.features[entry] < content.kinds.size:
             space.feature_sums[taste.features[entry]] = 0.0
@@ -335,17 +417,19 @@ def _bits_of(event, content, open_events, space):  # type: ignore[no-untyped-def
 
 
 @inlined
-def _write_bests(known, content, open_events, space):  # type: ignore[no-untyped-def]
+def _write_bests(known, content, open_events, space, all_blocks):  # type: ignore[no-untyped-def]
     """Write the best score of each block of events to `space.block_bits`, as bits; return how many blocks there are.
 
-    Nothing is written for an event: a compiler that cannot tell that away from the sums would read them one by one.
+    Of the blocks that a list has any of, or of `all_blocks`; 0 for the others. Nothing is written for an event: a
+    compiler that cannot tell that away from the sums would read them one by one.
     """
-    block_bits, n_blocks = space.block_bits, (known + _BLOCK - np.uint64(1)) // _BLOCK
+    block_bits, n_blocks = space.block_bits, (known + _BLOCK - np.uint64(1)) >> _BLOCK_SHIFT
     for block in range(n_blocks):
         start, stop = block * _BLOCK, min((block + np.uint64(1)) * _BLOCK, known)
         has_open, greatest = np.uint8(0), np.int32(0)
-        for event in range(start, stop):
-            has_open |= open_events[event]
+        if all_blocks or space.is_touched[block]:
+            for event in range(start, stop):
+                has_open |= open_events[event]
         if has_open != 0:
             for event in range(start, stop):
                 greatest = max(greatest, _bits_of(event, content, open_events, space))
@@ -354,37 +438,75 @@ def _write_bests(known, content, open_events, space):  # type: ignore[no-untyped
 
 
 @inlined
+def _order_groups(content, space):  # type: ignore[no-untyped-def]
+    """Make `space.group_keys` a heap of the groups that score above 0, the best at its root; return how many.
+
+    Its keys are complements, since the root of a heap is the least.
+    """
+    n_groups, size = content.group_indptr.size - 1, 0
+    for group in range(n_groups):
+        if space.group_sums[group] > 0.0:
+            key = ~key_of(space.group_sums[group], group)
+            size = push_bounded(space.group_keys, size, n_groups, key)
+    return size
+
+
+@inlined
+def _keep_first_members(known, content, open_events, space, capacity):  # type: ignore[no-untyped-def]
+    """The best events that stand in no touched block, to the heap `space.keys`; return how many.
+
+    Of groups with equal sums the lower events are taken: members ascend, so a group is left at the first that is worse
+    than what is kept.
+    """
+    keys, heap, size = space.keys, space.group_keys, 0
+    n_left = _order_groups(content, space)
+    while n_left > 0:
+        key = ~heap[0]
+        bits, group = bits_of(key), index_of(key)
+        if size == capacity and bits < bits_of(keys[0]):
+            break
+        score = np.int32(bits).view(np.float32)
+        for position in range(content.member_indptr[group], content.member_indptr[group + 1]):
+            event = np.uint64(content.members[position])
+            if size == capacity and key_of(score, event) < keys[0]:
+                break
+            is_free = (open_events[event] != 0) & (space.is_marked[event] == 0) if event < known else False
+            if is_free and space.is_touched[event >> _BLOCK_SHIFT] == 0:
+                size = push_bounded(keys, size, capacity, key_of(score, event))
+        n_left -= 1
+        sift_down(heap, n_left, heap[n_left])
+    return size
+
+
+@inlined
 def keep_best_by_content(content, open_events, excluded, space, capacity):  # type: ignore[no-untyped-def]
     """The best open events that are not `excluded`, to `space.keys`, best first; return how many.
 
-    After `add_scores`. Only what scores above 0 counts. Many events of the same circumstances score the same: first
-    come those above what so many blocks reach, then of those that just reach it as many as there is room for.
+    After `add_scores`. Only what scores above 0 counts.
     """
     block_bits, keys, marks = space.block_bits, space.keys, space.is_marked
     known = np.uint64(min(content.indptr.size - 1, open_events.size))
     for position in range(excluded.size):
         if excluded[position] < known:
             marks[excluded[position]] = 1
-    n_blocks = _write_bests(known, content, open_events, space)
+    has_members, size = content.members.size > 0, 0
+    if has_members:
+        size = _keep_first_members(known, content, open_events, space, capacity)
+    n_blocks = _write_bests(known, content, open_events, space, not has_members)
     least = least_kept(block_bits, n_blocks, capacity)
-    size, above = 0, least
+    # What is kept, and the best of so many blocks, are there to be reached.
+    wanted = np.uint64(least) << _INDEX_BITS
+    if size == capacity:
+        wanted = max(wanted, keys[0])
     for block in range(n_blocks):
-        if block_bits[block] > above:
+        if block_bits[block] >= bits_of(wanted):
             for event in range(block * _BLOCK, min((block + np.uint64(1)) * _BLOCK, known)):
                 bits = _bits_of(event, content, open_events, space)
-                # Of two events with one score the earlier is in already.
-                if bits > above:
-                    size = push_bounded(keys, size, capacity, key_of(np.int32(bits).view(np.float32), event))
+                key = key_of(np.int32(bits).view(np.float32), event)
+                if key >= wanted:
+                    size = push_bounded(keys, size, capacity, key)
                     if size == capacity:
-                        above = max(least, bits_of(keys[0]))
-    for block in range(n_blocks):
-        if size == capacity:
-            break
-        if block_bits[block] >= least:
-            for event in range(block * _BLOCK, min((block + np.uint64(1)) * _BLOCK, known)):
-                bits = _bits_of(event, content, open_events, space)
-                if bits == least and size < capacity:
-                    size = push_bounded(keys, size, capacity, key_of(np.int32(bits).view(np.float32), event))
+                        wanted = max(wanted, keys[0])
     for position in range(excluded.size):
         if excluded[position] < known:
             marks[excluded[position]] = 0
@@ -396,8 +518,8 @@ def keep_best_by_content(content, open_events, excluded, space, capacity):  # ty
 def rank_by_content(taste, content, open_events, excluded, space, answer):  # type: ignore[no-untyped-def]
     """Rank the events that `open_events` uint8 marks and the taste says anything for; return how many.
 
-    The lists of `content` must hold every event that is to be found by more than its circumstances. Those `excluded`
-    are left out. Content, space and answer are `Held`.
+    The lists and members of `content` must hold every event that is to be found. Those `excluded` are left out.
+    Content, space and answer are `Held`.
     """
     content, space, answer = held_in(content), held_in(space), held_in(answer)
     add_scores(taste, content, space)
@@ -464,7 +586,7 @@ def split_by_content(taste, content, space, answer, n, share):  # type: ignore[n
         for position in range(start, stop):
             feature = content.features[position]
             entry = space.entry_of_feature[feature]
-            value = _value(content, start, stop, feature) if entry >= 0 else np.float32(0.0)
+            value = content.values[position]
             while entry >= 0:
                 part, amount = taste.kinds[entry], share * (taste.weights[entry] * value)
                 answer.parts[rank, part] += amount

@@ -14,7 +14,7 @@ is shared among the events of the profile in proportion to what each adds to tha
 
 import numpy as np
 
-from core.kernels.heap import least_kept
+from core.kernels.heap import least_kept, sort_keys
 from core.kernels.held import held_in
 from core.kernels.jit import inlined, kernel
 from core.kernels.live import Profile, spread
@@ -117,7 +117,7 @@ def nearest(n_touched, own_row, half_powers, user_scales, space, neighbours):  #
 
 
 @inlined
-def rank_events(scale, event_scales, open_events, excluded, space, answer):  # type: ignore[no-untyped-def]
+def rank_events(scale, event_scales, open_events, excluded, space, answer, is_ordered):  # type: ignore[no-untyped-def]
     """Keep the best of the events with votes that are open and not excluded; clear the votes; return how many.
 
     All of their scores is their collaborative part.
@@ -126,6 +126,8 @@ def rank_events(scale, event_scales, open_events, excluded, space, answer):  # t
         space.event_sums[excluded[position]] = 0.0
     size = find_best(scale, event_scales, open_events, space, answer.events.size)
     space.event_sums[:] = 0.0
+    if is_ordered:
+        sort_keys(space.keys, size)
     write_ranked(space.keys, size, answer)
     all_collaborative(size, answer)
     return size
@@ -208,8 +210,11 @@ def explain(profile, factors, site, scale, log, space, neighbours, n_neighbours,
 
 
 @inlined
-def rank(profile, factors, site, half_powers, open_events, space, neighbours, answer):  # type: ignore[no-untyped-def]
-    """Rank the open events for one profile; return (how many, how many neighbours, scale of scores, log of votes)."""
+def rank(profile, factors, site, half_powers, open_events, space, neighbours, answer, is_ordered):  # type: ignore[no-untyped-def]
+    """Find the best open events for one profile, in order or in none.
+
+    Returns (how many, how many neighbours, the scale of the scores, the log of the votes).
+    """
     touched = spread(site.savers, profile.events, factors, factors.size, space.user_sums, space.touched_users)
     n_neighbours = nearest(touched, profile.own_row, half_powers, site.user_scales, space, neighbours)
     log = cast_votes(site.liked, neighbours, n_neighbours, space)
@@ -219,7 +224,9 @@ def rank(profile, factors, site, half_powers, open_events, space, neighbours, an
     for slot in range(n_neighbours):
         total += neighbours.votes[slot] * np.float32(255.0)
     scale = np.float32(1.0) / total if total > 0.0 else np.float32(0.0)
-    n_answers = rank_events(scale, site.event_scales, open_events, profile.excluded, space, answer)
+    n_answers = rank_events(
+        scale, site.event_scales, open_events, profile.excluded, space, answer, is_ordered
+    )
     return n_answers, n_neighbours, scale, log
 
 
@@ -233,7 +240,7 @@ def recommend(profile, site, half_powers, open_events, space, neighbours, answer
     site, space, neighbours, answer = held_in(site), held_in(space), held_in(neighbours), held_in(answer)
     factors = factors_of(profile, site)
     n_answers, n_neighbours, scale, log = rank(
-        profile, factors, site, half_powers, open_events, space, neighbours, answer
+        profile, factors, site, half_powers, open_events, space, neighbours, answer, True
     )
     if n_answers > 0:
         explain(profile, factors, site, scale, log, space, neighbours, n_neighbours, answer, n_answers)
@@ -255,7 +262,15 @@ def recommend_many(users, site, half_powers, open_events, space, neighbours, ans
         weights = liked.weights[liked.indptr[user] : liked.indptr[user + 1]]
         profile = Profile(events, weights.astype(np.float32) / np.float32(255.0), events, user)
         n_answers, _, _, _ = rank(
-            profile, factors_of(profile, site), site, half_powers, open_events, space, neighbours, answer
+            profile,
+            factors_of(profile, site),
+            site,
+            half_powers,
+            open_events,
+            space,
+            neighbours,
+            answer,
+            True,
         )
         ranked[line, :n_answers] = answer.events[:n_answers]
         ranked[line, n_answers:] = -1

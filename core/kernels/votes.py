@@ -8,12 +8,13 @@ another walk through memory.
 
 import numpy as np
 
-from core.kernels.heap import keep_best, key_of, least_kept, sort_keys
+from core.kernels.heap import keep_best, key_of, least_kept
 from core.kernels.jit import inlined
 from core.kernels.prefetch import prefetch
-from core.kernels.workspace import BLOCK_BITS
+from core.kernels.workspace import VOTES_BLOCK_BITS
 
-_BLOCK = np.uint64(1 << BLOCK_BITS)
+_BLOCK_BITS = np.uint64(VOTES_BLOCK_BITS)
+_BLOCK = np.uint64(1 << VOTES_BLOCK_BITS)
 #: How many rows ahead the place of a row is asked for, then its entries: as many lines of 64 bytes.
 _PLACES_AHEAD, _ROWS_AHEAD, _LINES_AHEAD, _ENTRIES_IN_A_LINE = np.uint64(16), np.uint64(4), 3, 16
 #: Entries of the log are looked at in groups of so many; it has room for a whole last group.
@@ -87,17 +88,21 @@ def cast_votes(rows, neighbours, n_neighbours, space):  # type: ignore[no-untype
 
 
 @inlined
-def _best_of_block(block, scale, event_scales, open_events, sums):  # type: ignore[no-untyped-def]
-    """The greatest score of an open event of a block, as bits: those of floats ≥ 0 order as the floats do.
+def _write_bests(scale, event_scales, open_events, sums, bits):  # type: ignore[no-untyped-def]
+    """Write the best score of an open event of each whole block to `bits`; return how many blocks there are.
 
-    What is not open is masked out: a choice would make the loads depend on it, which Arm cannot do several at a time.
+    As the bits of floats, which order as floats ≥ 0 do. What is not open is masked out: a choice would make the loads
+    depend on it, which Arm cannot do several at a time.
     """
-    best = np.int32(0)
-    for event in range(block * _BLOCK, (block + np.uint64(1)) * _BLOCK):
-        score = np.float32(sums[event] * event_scales[event] * scale)
-        bits = np.int32(score.view(np.int32) & np.int32(-np.int32(open_events[event] != 0)))
-        best = bits if bits > best else best
-    return best
+    n_blocks = np.uint64(event_scales.size) >> _BLOCK_BITS
+    for block in range(n_blocks):
+        best = np.int32(0)
+        for event in range(block * _BLOCK, (block + np.uint64(1)) * _BLOCK):
+            score = np.float32(sums[event] * event_scales[event] * scale)
+            of_event = np.int32(score.view(np.int32) & np.int32(-np.int32(open_events[event] != 0)))
+            best = of_event if of_event > best else best
+        bits[block] = best
+    return n_blocks
 
 
 @inlined
@@ -114,16 +119,14 @@ def _list_events(start, stop, least, scale, event_scales, open_events, sums, key
 
 @inlined
 def find_best(scale, event_scales, open_events, space, capacity):  # type: ignore[no-untyped-def]
-    """Put the best `capacity` of the open events with votes to the front of `space.keys`, best first; return how many.
+    """Put the best `capacity` of the open events with votes to the front of `space.keys`, in no order; return how many.
 
     A score is sum × event_scales × scale. The best events of different blocks are different events, so none that ranks
     can be below the best `capacity` of those: a first pass finds these, a second one looks into the few blocks that
-    reach as far.
+    reach as far. Blocks are small, so that it looks at few more events than it keeps.
     """
     sums, bits, keys = space.event_sums, space.block_bits, space.keys
-    n_blocks = np.uint64(event_scales.size >> BLOCK_BITS)
-    for block in range(n_blocks):
-        bits[block] = _best_of_block(block, scale, event_scales, open_events, sums)
+    n_blocks = _write_bests(scale, event_scales, open_events, sums, bits)
     least = least_kept(bits, n_blocks, capacity)
     listed = np.uint64(0)
     for block in range(n_blocks):
@@ -132,9 +135,7 @@ def find_best(scale, event_scales, open_events, space, capacity):  # type: ignor
             listed = _list_events(start, stop, least, scale, event_scales, open_events, sums, keys, listed)
     start, stop = n_blocks * _BLOCK, np.uint64(event_scales.size)
     listed = _list_events(start, stop, least, scale, event_scales, open_events, sums, keys, listed)
-    size = keep_best(keys, np.int64(listed), capacity)
-    sort_keys(keys, size)
-    return size
+    return keep_best(keys, np.int64(listed), capacity)
 
 
 @inlined

@@ -10,8 +10,8 @@ from core.reasons import PARTS
 
 #: How many of a profile's events are named as reasons of one recommendation.
 REASONS = 3
-#: The binary logarithm of the events in a block of `event_sums`.
-BLOCK_BITS = 6
+#: The binary logarithm of the events in a block, of each of which the best score is noted; of votes in smaller blocks.
+BLOCK_BITS, VOTES_BLOCK_BITS = 6, 4
 #: The longest answer: places are kept in a byte.
 MOST_ANSWERS = 255
 
@@ -70,7 +70,7 @@ def workspace(users: int, events: int) -> Workspace:
         places=np.empty(users + 1, np.int32),
         slot_of_user=np.full(users, -1, np.int32),
         event_sums=np.zeros(events, np.float32),
-        block_bits=np.empty((events >> BLOCK_BITS) + 1, np.int32),
+        block_bits=np.empty((events >> VOTES_BLOCK_BITS) + 1, np.int32),
         touched_events=np.empty(events + LANES, np.int32),
         rank_of_event=np.zeros(events, np.uint8),
         keys=np.empty(max(users, events) + MOST_ANSWERS, np.uint64),

@@ -1,13 +1,14 @@
 import itertools
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.content import NO_CONTENT, Content, ContentScorer, index_content, replace_rows
-from core.kernels.content import group_alike
+from core.content import NO_CONTENT, Content, ContentScorer, Layout, index_content, replace_rows
+from core.kernels.content import group_alike, rows_of
 from core.kernels.held import Held
 from core.kernels.live import Profile
 from core.kernels.workspace import answer
@@ -20,6 +21,7 @@ from tests.oracles import ContentTwin
 from tests.strategies import pairs_from_lists
 
 NOTHING = np.empty(0, np.int32)
+LAYOUT = Layout()
 WEIGHTS = ContentSettings().kind_weights
 #: Two kinds that many features share, and circumstances of which an event has at most one each.
 KINDS = [Kind.GENRE] * 4 + [Kind.ARTIST] * 3 + [Kind.CITY] * 2 + [Kind.WEEKDAY] * 2
@@ -32,12 +34,14 @@ class Site:
     stated: list[tuple[int, float, int]]
     open_events: list[int]
     excluded: list[int]
+    layout: Layout = LAYOUT
 
     def content(self) -> Content:
         listed = np.zeros(len(self.rows), np.uint8)
         listed[self.open_events] = 1
         return index_content(
-            pairs_from_lists(self.rows), np.array(KINDS, np.uint8), listed, ContentSettings()
+            *(pairs_from_lists(self.rows), np.array(KINDS, np.uint8), listed, ContentSettings()),
+            layout=self.layout,
         )
 
     def mask(self) -> np.ndarray:
@@ -80,6 +84,7 @@ def sites(draw: st.DrawFn) -> Site:
         stated=draw(st.lists(stated, max_size=4)),
         open_events=sorted(draw(st.sets(events, max_size=2 * most))),
         excluded=draw(st.lists(events, max_size=most)),
+        layout=Layout(draw(st.sampled_from([0.0, 0.25, 1.0])), draw(st.sampled_from([0, 16]))),
     )
 
 
@@ -129,7 +134,7 @@ def test_tastes_and_rankings_are_those_of_the_twin(site: Site, n: int):
 
 def is_at_rest(scorer: ContentScorer) -> bool:
     space = scorer._space.value
-    clear = (space.event_sums, space.situation_sums, space.feature_sums, space.is_marked)
+    clear = (space.event_sums, space.group_sums, space.is_touched, space.feature_sums, space.is_marked)
     return not any(array.any() for array in clear) and bool((space.entry_of_feature == -1).all())
 
 
@@ -221,9 +226,11 @@ def test_events_that_are_not_marked_need_not_be_listed():
         np.zeros(1, np.uint8),
         np.array([0, 1], np.uint8),
         ContentSettings(),
+        layout=Layout(shared_by=1.0),
     )
 
     assert content.list_events.tolist() == [1]
+    assert not content.members.size
     with pytest.raises(ValueError, match="is_listed"):
         index_content(
             pairs_from_lists([[], []]), np.zeros(1, np.uint8), np.zeros(1, np.uint8), ContentSettings()
@@ -271,9 +278,18 @@ def test_of_thousands_of_events_that_score_alike_the_first_are_taken(n: int):
     assert out.events.tolist() == allowed[np.argsort(-scores, kind="stable")][:n].tolist()
 
 
-@given(st.lists(st.lists(st.integers(-1, 2), min_size=3, max_size=3), max_size=40))
-def test_rows_that_are_alike_are_of_one_group(rows: list[list[int]]):
-    group_of, groups = group_alike(np.array(rows, np.int32).reshape(-1, 3))
+@given(st.lists(st.dictionaries(st.integers(0, 2), st.sampled_from([0.5, 1.0]), max_size=3), max_size=40))
+def test_rows_that_are_alike_are_of_one_group(rows: list[dict[int, float]]):
+    rows = [dict(sorted(row.items())) for row in rows]
+    pairs = pairs_from_lists([list(row) for row in rows])
+    values = np.array([value for row in rows for value in row.values()], np.float32)
 
-    assert groups.tolist() == [list(row) for row in dict.fromkeys(map(tuple, rows))]
-    assert groups[group_of].tolist() == rows
+    group_of, first_of = group_alike(*pairs, values)
+    indptr, features, of_features = rows_of(*pairs, values, first_of)
+
+    groups = [
+        dict(zip(features[start:stop].tolist(), of_features[start:stop].tolist(), strict=True))
+        for start, stop in pairwise(indptr)
+    ]
+    assert groups == [dict(row) for row in dict.fromkeys(tuple(row.items()) for row in rows)]
+    assert [groups[group] for group in group_of] == rows
