@@ -30,11 +30,11 @@ class CountedPeople:
                 yield page
                 continue
             seen.update(
-                [person.user_id for person in page if (experiment_id, person.user_id) in waiting.texts]
+                [person.user_id for person in page if (experiment_id, person.user_id) in waiting.increments]
             )
             yield [_complete(person, waiting) for person in page]
         if waiting is not None:
-            yield [_new(*key, waiting) for key in waiting.texts if key[1] not in seen]
+            yield [_new(*key, waiting) for key in waiting.increments if key[1] not in seen]
 
     async def of_person(self, user_id: str) -> list[Person]:
         """Everything about a person."""
@@ -43,13 +43,13 @@ class CountedPeople:
         if waiting is None:
             return stored
         known = {person.experiment_id for person in stored}
-        fresh = [_new(*key, waiting) for key in waiting.texts if key[0] not in known]
+        fresh = [_new(*key, waiting) for key in waiting.increments if key[0] not in known]
         return [*(_complete(person, waiting) for person in stored), *fresh]
 
 
 def _complete(person: Person, waiting: WaitingCounts) -> Person:
     key = person.experiment_id, person.user_id
-    if key not in waiting.texts:
+    if key not in waiting.increments:
         return person
     return _plus(person, waiting.missing(key, person.shipments.get(waiting.source, 0)))
 

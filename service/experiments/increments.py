@@ -58,6 +58,7 @@ class Increment(Struct, frozen=True):
 
 
 _ENCODER, _DECODER = msgspec.json.Encoder(), msgspec.json.Decoder(Increment)
+_LIST_DECODER = msgspec.json.Decoder(list[Increment])
 
 
 def encode_increment(increment: Increment) -> str:
@@ -70,7 +71,17 @@ def decode_increment(text: str) -> Increment:
     return _DECODER.decode(text)
 
 
-def summed(increments: Iterable[Increment]) -> Sequence[Increment]:
+def encode_increments(increments: Sequence[Increment]) -> str:
+    """As JSON text, a list."""
+    return _ENCODER.encode(increments).decode()
+
+
+def decode_increments(text: str) -> list[Increment]:
+    """The inverse."""
+    return _LIST_DECODER.decode(text)
+
+
+def summed(increments: Iterable[Increment]) -> list[Increment]:
     """One increment for each person and experiment, in the order in which they first come."""
     sums: dict[tuple[str, str], Increment] = {}
     for increment in increments:

@@ -11,6 +11,9 @@ In a statement's text `?` stands for one bound parameter and nothing else, and a
 `{skip_known:column}` ends an INSERT: a row whose unique `column` is there already is left out, other
                       errors stay errors (which INSERT IGNORE would hide)
 `{skip_known_pair:column}` the same for a key of several columns, one of which is `column`
+`{add_to_known:columns}` ends an INSERT, assignments behind it: what becomes of a row whose unique key of these
+                      `columns` is there already
+`{given:column}`      in those assignments, what the INSERT gives for the column
 `{list}`              one or more parameters, see `Statement.with_list`
 ====================  =================================================================================
 
@@ -91,6 +94,8 @@ SQLITE = Dialect(
             "checksum": "checksum(@)",  # a function that service.storage.sqlite adds
             "skip_known": "ON CONFLICT (@) DO NOTHING",
             "skip_known_pair": "ON CONFLICT DO NOTHING",
+            "add_to_known": "ON CONFLICT (@) DO UPDATE SET",
+            "given": "excluded.@",
         }
     ),
     numeric_site_ids=False,
@@ -117,6 +122,8 @@ MYSQL = Dialect(
             "checksum": "CRC32(CONCAT_WS(',', @))",
             "skip_known": "ON DUPLICATE KEY UPDATE @ = @",
             "skip_known_pair": "ON DUPLICATE KEY UPDATE @ = @",  # @ is one column of a key of several
+            "add_to_known": "ON DUPLICATE KEY UPDATE",
+            "given": "VALUES(@)",
         }
     ),
     numeric_site_ids=True,

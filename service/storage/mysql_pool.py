@@ -18,11 +18,12 @@ from service.storage.errors import StatementError, StorageError, StorageUnavaila
 # meanwhile.
 _PING_AFTER_SECONDS = 1.0
 
-# UTC whatever the server's zone; strict, so that a value too long is an error and never cut to fit; no notes,
-# which asyncmy would ask for and log. No single statement sets these and the isolation level on MySQL and
-# MariaDB alike.
+# UTC whatever the server's zone; strict, so that a value too long is an error and never cut to fit; no notes and no
+# warnings, which asyncmy would ask for and log: MySQL warns of VALUES(), for which MariaDB has nothing else. No
+# single statement sets these and the isolation level on MySQL and MariaDB alike.
 _SESSION = (
-    "SET time_zone = '+00:00', sql_notes = 0, sql_mode = 'STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,"
+    "SET time_zone = '+00:00', sql_notes = 0, max_error_count = 0,"
+    " sql_mode = 'STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,"
     "ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
     "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
 )

@@ -224,7 +224,9 @@ class DurableQueue:
         """
         waiting = await self._read(self._reads.shipment)
         if waiting is None:
-            before = self._now() - hold_seconds if hold_seconds else float("inf")
+            before = self._now() - hold_seconds if hold_seconds else None
+            while before is not None and await self._writer.call(self._writes.add_up_counts):
+                pass  # batch by batch, so that no put waits long behind them
             await self._writer.call(lambda: self._writes.make_shipment(before))
             waiting = await self._read(self._reads.shipment)
         return waiting
@@ -236,11 +238,13 @@ class DurableQueue:
 
     async def waiting_counts(self, experiment_id: str) -> WaitingCounts:
         """What an experiment has counted and its store may not have."""
-        return await self._read(lambda: self._reads.waiting_counts(experiment_id, None))
+        return await self._read(
+            lambda: self._reads.waiting_counts(lambda one: one.experiment_id == experiment_id)
+        )
 
     async def waiting_counts_of(self, user_id: str) -> WaitingCounts:
         """The same of one person in all experiments."""
-        return await self._read(lambda: self._reads.waiting_counts(None, user_id))
+        return await self._read(lambda: self._reads.waiting_counts(lambda one: one.user_id == user_id))
 
     async def forgotten(self) -> list[str]:
         """Whom the experiments' store has yet to forget."""

@@ -61,7 +61,7 @@ def filter_pack(text: str, keep: Callable[[ExposureEntry], bool]) -> tuple[Pack 
 
 
 def mention_of(user_id: str) -> str:
-    """What the text of every pack with an exposure of this person holds somewhere."""
+    """What the text of every pack with something of this person holds somewhere."""
     return '"user_id":' + _encoder.encode(user_id).decode()
 
 

@@ -1,10 +1,11 @@
 """What is read from the queue's file. Blocks; belongs to one thread. Never waits for a writer."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from service.experiments.increments import Increment
 from service.storage.queue_counts import (
     Countable,
     Shipment,
@@ -137,10 +138,10 @@ class QueueReads:
         with self._snapshot():
             return read_shipment(self._db)
 
-    def waiting_counts(self, experiment_id: str | None, user_id: str | None) -> WaitingCounts:
-        """What experiments have counted and their store may not have, of one experiment or of one person."""
+    def waiting_counts(self, is_wanted: Callable[[Increment], bool]) -> WaitingCounts:
+        """What experiments have counted and their store may not have, of that what is wanted."""
         with self._snapshot():
-            return read_waiting_counts(self._db, experiment_id, user_id)
+            return read_waiting_counts(self._db, is_wanted)
 
     def forgotten(self) -> list[str]:
         """Whom the experiments' store has yet to forget."""

@@ -9,7 +9,7 @@ from service.storage.queue_entries import Mark
 
 Kind = Literal["feedback", "exposures"]
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 # `end_bytes` is to bytes what `id` is to rows: how many were put up to and including this row since the file
 # began. So how much lies between two rows is a difference, and nothing has to be added up or kept in step.
@@ -98,6 +98,28 @@ _KNOWN = (
     "DROP INDEX counts_shipment",
     "CREATE INDEX counts_opened ON counts (shipment, opened_at)",
 )
+# From version 4 on: what is counted waits as it comes, a batch in a row, and a shipment is a row as well, each a JSON
+# list of `service.experiments.increments.Increment`; `counts` has what was added up for each person since.
+_TALLIES = (
+    "CREATE TABLE tallies (id INTEGER PRIMARY KEY, increments TEXT NOT NULL)",
+    "CREATE TABLE shipments (number INTEGER PRIMARY KEY, increments TEXT NOT NULL)",
+    "INSERT INTO shipments SELECT shipment, '[' || group_concat(increment) || ']' FROM counts WHERE shipment > 0"
+    " GROUP BY shipment",
+    "ALTER TABLE counts RENAME TO counts_before",
+    "DROP INDEX counts_user",
+    "DROP INDEX counts_opened",
+    """CREATE TABLE counts (
+        experiment_id TEXT NOT NULL,
+        user_id TEXT NOT NULL,
+        increment TEXT NOT NULL,
+        opened_at REAL NOT NULL,
+        PRIMARY KEY (experiment_id, user_id)
+    ) WITHOUT ROWID""",
+    "INSERT INTO counts SELECT experiment_id, user_id, increment, opened_at FROM counts_before WHERE shipment = 0",
+    "DROP TABLE counts_before",
+    "CREATE INDEX counts_user ON counts (user_id)",
+    "CREATE INDEX counts_opened ON counts (opened_at)",
+)
 _STAMP = f"PRAGMA user_version = {SCHEMA_VERSION}"
 
 
@@ -155,9 +177,10 @@ def _create_tables(connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
     [(version,)] = connection.execute("PRAGMA user_version")
     missing = {
-        0: (*_SCHEMA, *_COUNTS, *_KNOWN, _STAMP),
-        1: (*_COUNTS, *_KNOWN, _STAMP),
-        2: (*_KNOWN, _STAMP),
+        0: (*_SCHEMA, *_COUNTS, *_KNOWN, *_TALLIES, _STAMP),
+        1: (*_COUNTS, *_KNOWN, *_TALLIES, _STAMP),
+        2: (*_KNOWN, *_TALLIES, _STAMP),
+        3: (*_TALLIES, _STAMP),
     }
     for statement in missing.get(version, ()):
         connection.execute(statement)

@@ -15,6 +15,7 @@ from service.storage.file_lock import FileLock
 from service.storage.queue_counts import (
     SHIPMENT_PEOPLE,
     add_counts,
+    add_up_oldest,
     count_up_to,
     drop_shipment,
     forget_counts,
@@ -103,8 +104,8 @@ class QueueWrites:
                 refused=self._delete("DELETE FROM refused WHERE user_id = ?", user_id),
             )
 
-    def make_shipment(self, before: float) -> None:
-        """Number what is counted and has been open since `before`, so that it can be sent.
+    def make_shipment(self, before: float | None) -> None:
+        """Number what is counted, with `before` what is due then, so that it can be sent (`queue_counts`).
 
         Durable: a number never means two things.
         """
@@ -120,6 +121,11 @@ class QueueWrites:
             self._db.execute(
                 "UPDATE erased SET settled = 1 WHERE user_id = ? AND erased_at <= ?", (user_id, at)
             )
+
+    def add_up_counts(self) -> bool:
+        """Add up a batch of what was counted for each person; whether there was one."""
+        with self._transaction(durable=False):
+            return add_up_oldest(self._db)
 
     def settle_shipment(self, number: int, sent_at: float | None) -> None:
         """Note that the experiments' store has a shipment, and with `sent_at` that it knows its people."""

@@ -5,11 +5,13 @@ writes.
 """
 
 import asyncio
+import re
 import sqlite3
 import zlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -19,6 +21,11 @@ from service.storage.errors import StatementError, StorageError, StorageUnavaila
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+
+#: Rows of one INSERT. The interpreter changes threads between two statements: row by row, each would be a switch to the
+#: thread that answers requests and back.
+ROWS_AT_ONCE = 50
+_INSERT_VALUES = re.compile(r"(INSERT INTO .* VALUES )(\(\?(?:, \?)*\))(.*)", re.DOTALL)
 
 # Result codes that say something about the file or its locks, not about the statement.
 _UNAVAILABLE = {
@@ -140,7 +147,16 @@ class SQLiteDatabase:
         return max(self._connected().execute(sql, params).rowcount, 0)
 
     def _execute_many_in_thread(self, sql: str, rows: Sequence[Sequence[Any]]) -> int:
-        return max(self._connected().executemany(sql, rows).rowcount, 0)
+        many = _insert_of_many(sql)
+        start = changed = 0
+        if many is not None:
+            for start in range(0, len(rows) - ROWS_AT_ONCE + 1, ROWS_AT_ONCE):
+                part = [value for row in rows[start : start + ROWS_AT_ONCE] for value in row]
+                changed += self._execute_in_thread(many, part)
+            start = len(rows) - len(rows) % ROWS_AT_ONCE
+        if start < len(rows):
+            changed += max(self._connected().executemany(sql, rows[start:]).rowcount, 0)
+        return changed
 
     def _roll_back(self) -> None:
         if self._connection is not None and self._connection.in_transaction:
@@ -172,6 +188,16 @@ class _InTransaction:
 
     async def execute_many(self, statement: Statement, rows: Sequence[Sequence[Any]]) -> int:
         return await self._database._execute_many(statement, rows)
+
+
+@lru_cache
+def _insert_of_many(sql: str) -> str | None:
+    """An INSERT of one row of parameters as one of `ROWS_AT_ONCE` of them; None for any other statement."""
+    match = _INSERT_VALUES.fullmatch(sql)
+    if match is None:
+        return None
+    insert, row, rest = match.groups()
+    return insert + ", ".join([row] * ROWS_AT_ONCE) + rest
 
 
 def _checksum(*values: object) -> int:

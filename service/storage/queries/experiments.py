@@ -1,6 +1,8 @@
 """Experiments in this service's own database: their versions, and what each person was shown and did."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
+from itertools import chain
 
 from service.experiments.increments import Increment
 from service.experiments.revisions import Revision, decode_revision, encode_revision
@@ -21,14 +23,17 @@ ASSIGN = Statement(
     " VALUES (?, ?, ?, ?, ?, ?) {skip_known_pair:user_id}"
 )
 VARIANT_OF = Statement("SELECT variant FROM ml_experiment_people WHERE user_id = ? AND experiment_id = ?")
+# Each assignment sees what those before it have made of the row (MySQL), so `pre_activity` and `other_exposures` come
+# before what they depend on.
 ADD_COUNTS = Statement(
-    "UPDATE ml_experiment_people SET pre_activity = CASE WHEN exposures = 0 THEN ? ELSE pre_activity END,"
-    " exposures = exposures + ?, clicks = clicks + ?, saves = saves + ?, hides = hides + ?,"
-    " latency_ms = latency_ms + ?, errors = errors + ?, seen_at = ? WHERE user_id = ? AND experiment_id = ?"
-)
-ADD_OTHER = Statement(
-    "UPDATE ml_experiment_people SET other_exposures = other_exposures + ?"
-    " WHERE user_id = ? AND experiment_id = ? AND variant <> ?"
+    "INSERT INTO ml_experiment_people (experiment_id, user_id, variant, map_version, pre_activity, assigned_at,"
+    " exposures, clicks, saves, hides, latency_ms, errors, seen_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " {add_to_known:user_id, experiment_id}"
+    " pre_activity = CASE WHEN exposures = 0 THEN {given:pre_activity} ELSE pre_activity END,"
+    " other_exposures = other_exposures + CASE WHEN variant <> {given:variant} THEN {given:exposures} ELSE 0 END,"
+    " exposures = exposures + {given:exposures}, clicks = clicks + {given:clicks}, saves = saves + {given:saves},"
+    " hides = hides + {given:hides}, latency_ms = latency_ms + {given:latency_ms}, errors = errors + {given:errors},"
+    " seen_at = {given:seen_at}"
 )
 TAKE_SHIPMENT = Statement(
     "INSERT INTO ml_experiment_shipments (source, number) VALUES (?, ?) {skip_known_pair:number}"
@@ -42,6 +47,9 @@ _COLUMNS = (
 OF_PERSON = Statement(f"{_COLUMNS} WHERE user_id = ? ORDER BY id")
 PEOPLE = Statement(f"{_COLUMNS} WHERE experiment_id = ? AND id > ? ORDER BY id LIMIT ?")
 
+#: Increments made into rows in one go, so that no request waits for all of a shipment.
+_AT_ONCE = 100
+_NOTHING_DONE = (0, 0, 0, 0.0, 0)
 #: People of a page: decoding it takes a few milliseconds of the event loop.
 PEOPLE_ROWS = 500
 
@@ -74,15 +82,11 @@ async def add_shipment(db: Database, source: str, number: int, increments: Seque
         if not await session.execute(TAKE_SHIPMENT, (source, number)):
             return
         await session.execute(DROP_SHIPMENTS, (source, number))
-        await session.execute_many(ASSIGN, [_assignment(one) for one in increments])
-        await session.execute_many(ADD_COUNTS, [_counts(one) for one in increments])
-        others = [
-            (shown, one.user_id, one.experiment_id, variant)
-            for one in increments
-            for variant, shown in one.shown.items()
-        ]
-        if others:
-            await session.execute_many(ADD_OTHER, others)
+        rows: list[tuple[object, ...]] = []
+        for start in range(0, len(increments), _AT_ONCE):
+            rows += chain.from_iterable(map(_counts, increments[start : start + _AT_ONCE]))
+            await asyncio.sleep(0)
+        await session.execute_many(ADD_COUNTS, rows)
 
 
 async def forget(session: Session, user_id: str) -> int:
@@ -102,14 +106,18 @@ async def read_people(session: Session, experiment_id: str) -> AsyncIterator[lis
         yield [_person(row) for row in page]
 
 
-def _assignment(one: Increment) -> tuple[object, ...]:
-    key = one.experiment_id, one.user_id
-    return (*key, one.variant, one.map_version, one.pre_activity, to_text(one.first_at))
-
-
-def _counts(one: Increment) -> tuple[object, ...]:
-    added = one.exposures, one.clicks, one.saves, one.hides, one.latency_ms, one.errors
-    return (one.pre_activity, *added, to_text(one.last_at), one.user_id, one.experiment_id)
+def _counts(one: Increment) -> list[tuple[object, ...]]:
+    """A row for the variant that a new person is assigned to, with what they did, and one for each other shown."""
+    key, first_at, last_at = (one.experiment_id, one.user_id), to_text(one.first_at), to_text(one.last_at)
+    done = one.clicks, one.saves, one.hides, one.latency_ms, one.errors
+    shown = {one.variant: 0} | one.shown
+    return [
+        (
+            *(*key, variant, one.map_version, one.pre_activity, first_at),
+            *(exposures, *(done if variant == one.variant else _NOTHING_DONE), last_at),
+        )
+        for variant, exposures in shown.items()
+    ]
 
 
 def _person(row: Row) -> Person:

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from service.experiments.counted import CountedPeople
-from service.experiments.increments import Increment, summed
+from service.experiments.increments import Increment, encode_increment, summed
 from service.experiments.shipping import Shipper
 from service.storage.errors import StorageUnavailable
 from service.storage.queue import DurableQueue, QueueSettings, open_queue
-from service.storage.queue_counts import SHIPMENT_PEOPLE
+from service.storage.queue_counts import MOST_TALLIES, SHIPMENT_PEOPLE
 from service.storage.queue_writes import KNOWN_KEPT_SECONDS
 from service.tasks import end_tasks
 from tests.integration.running import eventually
@@ -237,16 +237,72 @@ async def test_it_is_forgotten_after_a_time_whom_the_store_knows(store: FakeStor
     await queue.close()
 
 
-async def test_a_queue_of_the_release_before_keeps_what_it_counted(store: FakeStore, tmp_path: Path):
-    queue = await open_queue(QueueSettings(tmp_path))
-    await count(queue, clicks("1"))
-    await queue.close()
+#: What a queue of version 3 held beside what there is now, but for indexes.
+_VERSION_3 = """
+    DROP TABLE tallies; DROP TABLE shipments; DROP TABLE counts;
+    CREATE TABLE counts (
+        experiment_id TEXT NOT NULL, user_id TEXT NOT NULL, shipment INTEGER NOT NULL, increment TEXT NOT NULL,
+        opened_at REAL NOT NULL DEFAULT 0, PRIMARY KEY (experiment_id, user_id, shipment)
+    ) WITHOUT ROWID;
+    CREATE INDEX counts_user ON counts (user_id);
+    CREATE INDEX counts_opened ON counts (shipment, opened_at);
+    PRAGMA user_version = 3;
+"""
+_VERSION_2 = """
+    DROP TABLE known; DROP INDEX counts_opened; ALTER TABLE counts DROP COLUMN opened_at;
+    CREATE INDEX counts_shipment ON counts (shipment); PRAGMA user_version = 2;
+"""
+
+
+@pytest.mark.parametrize("script", [_VERSION_3, _VERSION_3 + _VERSION_2])
+async def test_a_queue_of_an_earlier_release_keeps_what_it_counted(
+    script: str, store: FakeStore, tmp_path: Path
+):
+    await (await open_queue(QueueSettings(tmp_path))).close()
+    rows = [(1, clicks("1")), (1, clicks("2", 2)), (0, clicks("1", 3)), (0, clicks("3", 4))]
     with closing(sqlite3.connect(QueueSettings(tmp_path).file)) as db:
-        db.executescript(
-            "DROP TABLE known; DROP INDEX counts_opened; ALTER TABLE counts DROP COLUMN opened_at;"
-            "CREATE INDEX counts_shipment ON counts (shipment); PRAGMA user_version = 2"
+        db.executescript(script)
+        db.execute("UPDATE counting SET shipment = 1")
+        db.executemany(
+            "INSERT INTO counts (experiment_id, user_id, shipment, increment) VALUES ('exp', ?, ?, ?)",
+            [(one.user_id, shipment, encode_increment(one)) for shipment, one in rows],
         )
+        db.commit()
     queue = await open_queue(QueueSettings(tmp_path))
     await ship_all(queue, store)
-    assert total(store) == {"1": 1}
+    assert [number for _, number in store.added] == [1, 2]
+    assert total(store) == {"1": 4, "2": 2, "3": 4}
+    await queue.close()
+
+
+async def test_while_the_store_is_away_the_file_grows_with_the_people_only(store: FakeStore, tmp_path: Path):
+    queue = await open_queue(QueueSettings(tmp_path))
+    for _ in range(MOST_TALLIES + 5):
+        await count(queue, clicks("1"), clicks("2"))
+    with closing(sqlite3.connect(QueueSettings(tmp_path).file)) as db:
+        assert db.execute("SELECT count(*) FROM tallies").fetchall() == [(MOST_TALLIES,)]
+        assert db.execute("SELECT count(*) FROM counts").fetchall() == [(2,)]
+    waiting = await queue.waiting_counts("exp")
+    assert sum(one.clicks for one in waiting.missing(("exp", "1"), 0)) == MOST_TALLIES + 5
+    await ship_all(queue, store)
+    assert total(store) == {"1": MOST_TALLIES + 5, "2": MOST_TALLIES + 5}
+    await queue.close()
+
+
+@pytest.mark.parametrize("hold_seconds", [0.0, 30.0])
+async def test_who_is_erased_is_taken_out_of_what_is_counted_wherever_it_waits(
+    hold_seconds: float, tmp_path: Path
+):
+    queue = await open_queue(QueueSettings(tmp_path), lambda: 50.0)
+    await count(queue, clicks("1"), clicks("2"))
+    first = await queue.shipment(hold_seconds)
+    await count(queue, clicks("1"), clicks("2", 5))
+    await queue.erase_user("1")
+    under_way = await queue.shipment(hold_seconds)
+    assert first is not None
+    assert under_way is not None
+    assert under_way.number == first.number
+    assert [one.user_id for one in under_way.increments] == ["2"]
+    waiting = await queue.waiting_counts("exp")
+    assert set(waiting.increments) == {("exp", "2")}
     await queue.close()

@@ -10,6 +10,7 @@ from service.storage.dialect import Statement
 from service.storage.errors import StatementError, StorageUnavailable
 from service.storage.migrate import migrate
 from service.storage.opening import open_database
+from service.storage.sqlite import ROWS_AT_ONCE
 
 SAVE = Statement("INSERT INTO user_saved_events (user_id, event_id) VALUES (?, ?)")
 
@@ -32,6 +33,27 @@ async def test_the_file_and_its_folder_are_created(tmp_path: Path) -> None:
 
 async def test_readers_do_not_wait_for_a_writer(db: Database) -> None:
     assert await db.fetch(Statement("PRAGMA journal_mode")) == [("wal",)]
+
+
+async def test_many_rows_go_in_their_order_and_all_or_none_of_them(db: Database) -> None:
+    insert = Statement("INSERT INTO venues (id, name, address) VALUES (?, ?, ?) {skip_known:id}")
+    rows = [(f"{number:03}", f"Venue {number}", "?") for number in range(2 * ROWS_AT_ONCE + 3)]
+    assert await db.execute_many(insert, rows[5:6]) == 1
+    assert await db.execute_many(insert, rows) == len(rows) - 1
+    names = await db.fetch(Statement("SELECT id, name, address FROM venues ORDER BY id"))
+    assert names == rows
+
+    unnamed = [(f"new {number}", None if number == ROWS_AT_ONCE + 1 else "name", "?") for number in range(99)]
+    with pytest.raises(StatementError, match="NOT NULL"):
+        await db.execute_many(insert, unnamed)
+    assert await db.fetch(Statement("SELECT COUNT(*) FROM venues")) == [(len(rows),)]
+
+
+@pytest.mark.parametrize("count", [0, 1, ROWS_AT_ONCE - 1, ROWS_AT_ONCE, ROWS_AT_ONCE + 1])
+async def test_any_number_of_rows_can_be_inserted(db: Database, count: int) -> None:
+    insert = Statement("INSERT INTO venues (id, name, address) VALUES (?, ?, ?)")
+    assert await db.execute_many(insert, [(str(number), "name", "?") for number in range(count)]) == count
+    assert await db.fetch(Statement("SELECT COUNT(*) FROM venues")) == [(count,)]
 
 
 async def test_a_save_of_an_event_that_does_not_exist_is_refused(db: Database) -> None:
