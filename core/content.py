@@ -96,16 +96,6 @@ def replace_rows(rows: Pairs, changed: Mapping[int, Sequence[int]], n_events: in
     return Pairs(*kernels.replace_rows(*rows, np.array(events, np.int32), indptr, features, n_events))
 
 
-#: Events of a pool int32[m], what the neighbourhood votes for each float32[m], and what content says float32[m].
-Pool = tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]
-#: How many events the content names for a blend.
-MOST_NAMED = 100
-
-
-def _pool_of(room: int) -> Pool:
-    return np.empty(room, np.int32), np.empty(room, np.float32), np.empty(room, np.float32)
-
-
 #: Content of no events, to begin with.
 NO_CONTENT = index_content(
     Pairs(np.zeros(1, np.int64), np.empty(0, np.int32)),
@@ -122,11 +112,8 @@ class ContentScorer:
         self._kind_weights = settings.kind_weights
         self._content = Held(NO_CONTENT)
         self._space = Held(kernels.content_space(0, 0, MOST_ANSWERS))
-        self._pool = Held(_pool_of(MOST_ANSWERS + MOST_NAMED))
         self._taste_of = self._pin_taste()
         self._rank = self._pin_rank()
-        self._write_pool = self._pin_pool()
-        self._add_parts = self._pin_parts()
 
     def taste(self, content: Content, profile: Profile, stated: Taste) -> Taste:
         """What is known of a person: from the events they like, and from what they or others have stated.
@@ -135,7 +122,7 @@ class ContentScorer:
         """
         if not profile.events.size + stated.features.size:
             return NO_TASTE
-        held, space = self._hold(content)
+        held, space = self.hold(content)
         taste = self._taste_of(
             *(profile.events, profile.weights, stated, held, PARTS_OF_KINDS, self._kind_weights, space)
         )
@@ -150,42 +137,17 @@ class ContentScorer:
         out: Held[Answer],
     ) -> int:
         """Fill `out` with the best of the marked events that are not `excluded` and score above 0; returns how many."""
-        held, space = self._hold(content)
+        held, space = self.hold(content)
         return self._rank(taste, held, open_events, excluded, space, out)
-
-    def pool(
-        self,
-        content: Content,
-        taste: Taste,
-        open_events: NDArray[np.uint8],
-        excluded: NDArray[np.int32],
-        named: NDArray[np.int32],
-        votes: NDArray[np.float32],
-    ) -> Pool:
-        """What there is to blend: at most MOST_ANSWERS events that are `named` already, and the best by content.
-
-        The arrays are used again for the next pool.
-        """
-        held, space = self._hold(content)
-        n = self._write_pool(
-            *(taste, held, open_events, excluded, MOST_NAMED, space, named, votes, self._pool)
-        )
-        events, of_votes, scores = self._pool.value
-        return events[:n], of_votes[:n], scores[:n]
 
     def scores(self, content: Content, taste: Taste, events: NDArray[np.int32]) -> NDArray[np.float32]:
         """float32[events]: the score of each of `events` int32[m], 0…1."""
         scores = np.empty(events.size, np.float32)
-        held, space = self._hold(content)
+        held, space = self.hold(content)
         kernels.score_events(taste, held, events, space, scores)
         return scores
 
-    def add_parts(self, content: Content, taste: Taste, out: Held[Answer], n: int, share: float) -> None:
-        """Add `share` times the scores of the first n events of `out` to their parts, by kind, and name subjects."""
-        held, space = self._hold(content)
-        self._add_parts(taste, held, space, out, n, np.float32(share))
-
-    def _hold(self, content: Content) -> tuple[Held[Content], Held[ContentSpace]]:
+    def hold(self, content: Content) -> tuple[Held[Content], Held[ContentSpace]]:
         """The content as the kernels take it, and scratch space for it."""
         if self._content.value is not content:
             self._content = Held(content)
@@ -202,21 +164,9 @@ class ContentScorer:
             *(PARTS_OF_KINDS, self._kind_weights, self._space),
         )
 
-    def _pin_pool(self) -> Callable[..., int]:
-        no_events, is_open = np.empty(0, np.int32), np.empty(0, np.uint8)
-        return pinned(
-            *(kernels.pool_by_content, NO_TASTE, self._content, is_open, no_events, MOST_NAMED),
-            *(self._space, *self._pool.value[:2], self._pool),
-        )
-
     def _pin_rank(self) -> Callable[..., int]:
         no_events, is_open = np.empty(0, np.int32), np.empty(0, np.uint8)
         return pinned(
             *(kernels.rank_by_content, NO_TASTE, self._content, is_open, no_events),
             *(self._space, Held(answer(1))),
-        )
-
-    def _pin_parts(self) -> Callable[..., None]:
-        return pinned(
-            *(kernels.add_parts, NO_TASTE, self._content, self._space, Held(answer(1)), 0, np.float32(0.0)),
         )

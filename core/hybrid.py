@@ -27,6 +27,8 @@ class Component(IntEnum):
 
 
 COMPONENTS = len(Component)
+#: How many events are in question at most because the neighbourhood likes them most, or content names them first.
+NAMED_BY_VOTES, NAMED_BY_CONTENT = 255, 100
 #: Of how many events at least, by band, a person's likes are known: 0, 1–4, 5–20, more.
 BANDS = (0, 1, 5, 21)
 

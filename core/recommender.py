@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.als import AlsSettings, Factors, FactorScorer, no_factors
-from core.content import Content, ContentScorer, Pool
+from core.content import NO_CONTENT, Content, ContentScorer
 from core.hybrid import Blend, band_of, default_blend
-from core.kernels.blend import blend, components, pool_neighbours
+from core.kernels.blend import blend, components, pool
 from core.kernels.held import Held
 from core.kernels.jit import pinned
 from core.kernels.listing import first_open
@@ -22,7 +22,6 @@ from core.live_site import LiveSite
 from core.tastes import NO_TASTE, ContentSettings, Taste
 
 _NO_EVENTS = np.empty(0, np.int32)
-_NO_SCORES = np.empty(0, np.float32)
 
 
 class Ranking(NamedTuple):
@@ -80,10 +79,9 @@ class Recommender:
             factors or no_factors(), als_settings or AlsSettings(), self._space, sketch
         )
         self._blend = blend or default_blend()
-        self._pool = Held(answer(MOST_ANSWERS))
+        self._pool = Held(pool())
         rest()
         self._recommend = self._pin_recommend()
-        self._pool_neighbours = self._pin_pool()
         self._blended = self._pin_blend()
         rest()
         self._similar = self._pin_similar()
@@ -172,53 +170,25 @@ class Recommender:
     ) -> Ranking:
         """`hybrid`: all of them blended (`core.hybrid`), then, where nothing more is known, what is popular."""
         out, band = self._answer(n), band_of(profile.events.size)
-        n_pool, *walked = self._walk(profile, open_events)
-        pooled = self._pooled(n_pool, content, taste, open_events, profile.excluded)
-        n_personal, share = self._blended(
-            *(profile, self.live.held, tuple(walked), self._factors.factors, self._factors.activity, pooled),
+        held_content, content_space = self.content.hold(content)
+        n_personal = self._blended(
+            *(profile, taste, self.live.held, self.live.settings.half_powers, open_events),
+            *(self._factors.factors, self._factors.activity, held_content),
             *(self._popularity, self.live.event_masses, self._blend.weights[band]),
-            *(self._blend.discounts[band], self._space, self._neighbours, out),
+            *(self._blend.discounts[band], self._room(), content_space, self._neighbours, self._pool, out),
         )
-        if taste.features.size and share > 0.0:
-            self.content.add_parts(content, taste, out, n_personal, share)
         return self._filled_up(out, n_personal, open_events, profile.excluded)
 
     def components(
         self, profile: Profile, open_events: NDArray[np.uint8]
     ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
         """What there is to blend but for content: events int32[m], and their scores float64[components, m]."""
-        n_pool, *_ = self._walk(profile, open_events)
-        pool = self._pool.value
-        events, votes = pool.events[:n_pool].copy(), pool.scores[:n_pool]
-        pooled = (events, votes, _NO_SCORES)
         scores: NDArray[np.float64] = components(
-            *(profile, self._factors.factors, self._factors.activity, pooled),
-            *(self._popularity, self.live.event_masses),
-        )
-        return events, scores
-
-    def _walk(
-        self, profile: Profile, open_events: NDArray[np.uint8]
-    ) -> tuple[int, int, float, NDArray[np.int32]]:
-        """Fill the pool with what the neighbourhood likes most; returns what `pool_neighbours` does."""
-        return self._pool_neighbours(
             *(profile, self.live.held, self.live.settings.half_powers, open_events),
+            *(self._factors.factors, self._factors.activity, self._popularity, self.live.event_masses),
             *(self._room(), self._neighbours, self._pool),
         )
-
-    def _pooled(
-        self,
-        n_pool: int,
-        content: Content,
-        taste: Taste,
-        open_events: NDArray[np.uint8],
-        excluded: NDArray[np.int32],
-    ) -> Pool:
-        """What the neighbourhood or the content names: events, their votes, and their scores by content if any."""
-        named, votes = self._pool.value.events[:n_pool], self._pool.value.scores[:n_pool]
-        if not taste.features.size:
-            return named, votes, _NO_SCORES
-        return self.content.pool(content, taste, open_events, excluded, named, votes)
+        return self._pool.value.events[: scores.shape[1]].copy(), scores
 
     def collaborative_many(
         self, users: NDArray[np.int32], open_events: NDArray[np.uint8], n: int
@@ -245,42 +215,31 @@ class Recommender:
         half_powers, open_events = self.live.settings.half_powers, np.empty(0, np.uint8)
         return pinned(
             *(recommend, NOBODY, self.live.held, half_powers),
-            *(open_events, self._space, self._neighbours, self._pool),
+            *(open_events, self._space, self._neighbours, Held(answer(1))),
         )
 
-    def _pin_pool(self) -> Callable[..., tuple[int, int, float, NDArray[np.int32]]]:
+    def _pin_blend(self) -> Callable[..., int]:
         half_powers, open_events = self.live.settings.half_powers, np.empty(0, np.uint8)
+        content, content_space = self.content.hold(NO_CONTENT)
         return pinned(
-            *(pool_neighbours, NOBODY, self.live.held, half_powers),
-            *(open_events, self._space, self._neighbours, self._pool),
-        )
-
-    def _pin_blend(self) -> Callable[..., tuple[int, float]]:
-        pooled = (_NO_EVENTS, _NO_SCORES, _NO_SCORES)
-        return pinned(
-            *(blend, NOBODY, self.live.held, (0, 0.0, _NO_EVENTS)),
-            *(
-                self._factors.factors,
-                self._factors.activity,
-                pooled,
-                self._popularity,
-                self.live.event_masses,
-            ),
-            *(self._blend.weights[0], self._blend.discounts[0], self._space, self._neighbours, self._pool),
+            *(blend, NOBODY, NO_TASTE, self.live.held, half_powers, open_events),
+            *(self._factors.factors, self._factors.activity, content),
+            *(self._popularity, self.live.event_masses, self._blend.weights[0], self._blend.discounts[0]),
+            *(self._space, content_space, self._neighbours, self._pool, Held(answer(1))),
         )
 
     def _pin_similar(self) -> Callable[..., int]:
         open_events = np.empty(0, np.uint8)
         return pinned(
             *(rank_similar, 0, self.live.held, self.live.event_squares),
-            *(open_events, _NO_EVENTS, self._space, self._pool),
+            *(open_events, _NO_EVENTS, self._space, Held(answer(1))),
         )
 
     def _pin_first_open(self) -> Callable[..., int]:
         open_events = np.empty(0, np.uint8)
         return pinned(
             *(first_open, self._order, self._popularity, open_events),
-            *(_NO_EVENTS, self._space, self._pool, 0),
+            *(_NO_EVENTS, self._space, Held(answer(1)), 0),
         )
 
     def _filled_up(

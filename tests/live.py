@@ -66,7 +66,7 @@ def all_open(live: LiveSite) -> np.ndarray:
 
 def is_at_rest(space: Workspace) -> bool:
     """Whether the scratch space holds what a request expects to find."""
-    clear = (space.user_sums, space.event_sums, space.rank_of_event)
+    clear = (space.user_sums, space.event_sums, space.rank_of_event, space.is_ranked)
     return not any(array.any() for array in clear) and bool((space.slot_of_user == -1).all())
 
 

@@ -1,13 +1,22 @@
-"""Blending: the scores of several components for a pool of events, their weighted sum, and its exact parts."""
+"""Blending: the scores of several components for a pool of events, their weighted sum, and its exact parts.
+
+Everything from a profile to a ranking with its reasons is one kernel: to leave it and come back between the components
+would take longer than some of them do.
+"""
+
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from core.hybrid import COMPONENTS, Component
+from core.hybrid import COMPONENTS, NAMED_BY_CONTENT, NAMED_BY_VOTES, Component
 from core.kernels.als import ROWS_AHEAD, add_shares, ask_for_row, fold_in, vector_of
-from core.kernels.heap import key_of, push_bounded, sort_best_first
+from core.kernels.content import name_by_content, split_by_content
+from core.kernels.dot import BLOCK, dot_of_words
+from core.kernels.heap import index_of, key_of, push_bounded, score_of, sort_best_first
 from core.kernels.held import held_in
 from core.kernels.jit import inlined, kernel
-from core.kernels.neighbourhood import factors_of, rank, shares_of
+from core.kernels.neighbourhood import factors_of, keep_voted, shares_of, vote
 from core.kernels.reasons import name_greatest, write_ranked
 from core.reasons import Part
 
@@ -19,17 +28,33 @@ _MASSES_KEPT = 1024
 _LOW_BITS, _LOW = 15, 32767
 
 
-@kernel
-def pool_neighbours(profile, site, half_powers, open_events, space, neighbours, pool):  # type: ignore[no-untyped-def]
-    """Fill `pool`, an answer, with the events the neighbourhood likes most; return what `explain_blend` needs of it.
+class Pool(NamedTuple):
+    """The events that there are to blend; scratch space with no rest state."""
 
-    Site, space, neighbours and pool are `Held`. Returns (how many events, how many neighbours, the scale of the scores,
-    the log of the votes).
+    events: NDArray[np.int32]  #: [m]
+    votes: NDArray[np.float32]  #: [m], what the neighbourhood says of each, 0…1
+    content: NDArray[np.float32]  #: [m], what content says of each, 0…1
+
+
+def pool() -> Pool:
+    """Room for one."""
+    room = NAMED_BY_VOTES + NAMED_BY_CONTENT
+    return Pool(np.empty(room, np.int32), np.empty(room, np.float32), np.empty(room, np.float32))
+
+
+@inlined
+def name_by_votes(profile, site, half_powers, open_events, space, neighbours, pool):  # type: ignore[no-untyped-def]
+    """Write the events that the neighbourhood likes most to a pool, of which content says nothing.
+
+    Returns how many, how many neighbours there are, the scale of the votes, and their log.
     """
-    site, space, neighbours, pool = held_in(site), held_in(space), held_in(neighbours), held_in(pool)
-    return rank(
-        profile, factors_of(profile, site), site, half_powers, open_events, space, neighbours, pool, False
-    )
+    n_neighbours, scale, log = vote(profile, factors_of(profile, site), site, half_powers, space, neighbours)
+    n = keep_voted(scale, site.event_scales, open_events, profile.excluded, space, NAMED_BY_VOTES)
+    for place in range(n):
+        pool.events[place] = index_of(space.keys[place])
+        pool.votes[place] = score_of(space.keys[place])
+        pool.content[place] = 0.0
+    return n, n_neighbours, scale, log
 
 
 @inlined
@@ -43,13 +68,18 @@ def add_factor_scores(profile, factors, positions, weights, events, scores):  # 
     for factor in range(n_factors):
         high[factor] = whole[factor] >> _LOW_BITS
         low[factor] = whole[factor] & _LOW
+    whole_blocks = n_factors // BLOCK * BLOCK
     for place in range(events.size):
         if place + ROWS_AHEAD < events.size:
             ask_for_row(factors, events[place + ROWS_AHEAD])
         event = np.uint32(events[place])
         if event < factors.steps.size:
             of_high, of_low = np.int32(0), np.int32(0)
-            for factor in range(n_factors):
+            row = np.int64(event) * n_factors
+            for start in range(0, whole_blocks, BLOCK):
+                of_high = np.int32(of_high + dot_of_words(factors.values, row + start, high, start))
+                of_low = np.int32(of_low + dot_of_words(factors.values, row + start, low, start))
+            for factor in range(np.uint64(whole_blocks), np.uint64(n_factors)):
                 value = np.int32(factors.values[event, factor])
                 of_high = np.int32(of_high + value * np.int32(high[factor]))
                 of_low = np.int32(of_low + value * np.int32(low[factor]))
@@ -89,16 +119,17 @@ def discounts_of(events, masses, discount):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def score_components(profile, factors, folded, events, votes, content, popularity, masses, discount):  # type: ignore[no-untyped-def]
+def score_components(profile, factors, folded, pool, n_pool, popularity, masses, discount):  # type: ignore[no-untyped-def]
     """float64[components, m]: the scores of a pool of events, the collaborative ones discounted; and the discounts."""
-    scores = np.zeros((COMPONENTS, events.size), np.float64)
+    events = pool.events[:n_pool]
+    scores = np.zeros((COMPONENTS, n_pool), np.float64)
     discounts = discounts_of(events, masses, discount)
     add_factor_scores(profile, factors, folded[0], folded[1], events, scores[Component.FACTORS])
     for place in range(events.size):
         event = events[place]
-        scores[Component.NEIGHBOURS, place] = np.float64(votes[place]) * discounts[place]
+        scores[Component.NEIGHBOURS, place] = np.float64(pool.votes[place]) * discounts[place]
         scores[Component.FACTORS, place] *= discounts[place]
-        scores[Component.CONTENT, place] = content[place] if content.size > 0 else 0.0
+        scores[Component.CONTENT, place] = pool.content[place]
         scores[Component.POPULARITY, place] = popularity[event] if event < popularity.size else 0.0
     return scores, discounts
 
@@ -125,49 +156,60 @@ def keep_best_blended(scores, units, events, space, capacity):  # type: ignore[n
 
 
 @kernel
-def components(profile, factors, activity, pooled, popularity, masses):  # type: ignore[no-untyped-def]
-    """float64[components, m]: what the components say of a pool of events, as `blend` takes it, not discounted."""
-    factors = held_in(factors)
+def components(  # type: ignore[no-untyped-def]
+    profile, site, half_powers, open_events, factors, activity, popularity, masses, space, neighbours, pool
+):
+    """float64[components, m]: what the components say of the events that the neighbourhood likes most, not discounted.
+
+    The events are left in `pool`; content says nothing. Site, factors, space, neighbours and pool are `Held`.
+    """
+    site, factors, space = held_in(site), held_in(factors), held_in(space)
+    neighbours, pool = held_in(neighbours), held_in(pool)
+    n_pool, _, _, _ = name_by_votes(profile, site, half_powers, open_events, space, neighbours, pool)
     folded = fold_in(profile, factors, activity)
-    scores, _ = score_components(
-        profile, factors, folded, pooled[0], pooled[1], pooled[2], popularity, masses, np.float32(0.0)
-    )
+    scores, _ = score_components(profile, factors, folded, pool, n_pool, popularity, masses, np.float32(0.0))
     return scores
 
 
 @kernel
 def blend(  # type: ignore[no-untyped-def]
     profile,
+    taste,
     site,
-    walked,
+    half_powers,
+    open_events,
     factors,
     activity,
-    pooled,
+    content,
     popularity,
     masses,
     weights,
     discount,
     space,
+    content_space,
     neighbours,
+    pool,
     answer,
 ):
-    """Rank a pool of events by the weighted sum of the components, with reasons; return (how many, content's unit).
+    """Rank the open events by the weighted sum of the components, with reasons; return how many.
 
-    `walked` is what `pool_neighbours` returned from its second value on; `pooled` are (events int32[m], votes
-    float32[m], content float32[m], or [0] where nothing is known of it); weights float32[components] and the discount
-    are of the person's band. The parts of content are left to be added: its scores times the returned unit. Site,
-    factors, space, neighbours and answer are `Held`.
+    In question are those that the neighbourhood or the content names first. weights float32[components] and the
+    discount are of the person's band. Site, factors, content, both spaces, neighbours, pool and answer are `Held`.
     """
-    site, factors, space = held_in(site), held_in(factors), held_in(space)
-    neighbours, answer = held_in(neighbours), held_in(answer)
-    n_neighbours, scale, log = walked
-    events, votes, content = pooled
-    folded = fold_in(profile, factors, activity)
-    scores, discounts = score_components(
-        profile, factors, folded, events, votes, content, popularity, masses, discount
+    site, factors, content = held_in(site), held_in(factors), held_in(content)
+    space, content_space = held_in(space), held_in(content_space)
+    neighbours, pool, answer = held_in(neighbours), held_in(pool), held_in(answer)
+    n_pool, n_neighbours, scale, log = name_by_votes(
+        profile, site, half_powers, open_events, space, neighbours, pool
     )
+    if taste.features.size > 0:
+        n_pool = name_by_content(
+            taste, content, open_events, profile.excluded, content_space, NAMED_BY_CONTENT, pool, n_pool
+        )
+    folded = fold_in(profile, factors, activity)
+    scores, discounts = score_components(profile, factors, folded, pool, n_pool, popularity, masses, discount)
     units = units_of_components(scores, weights)
-    n_answers = keep_best_blended(scores, units, events, space, answer.events.size)
+    n_answers = keep_best_blended(scores, units, pool.events[:n_pool], space, answer.events.size)
     write_ranked(space.keys, n_answers, answer)
     for rank_ in range(n_answers):
         place = space.touched_events[answer.events[rank_]]
@@ -179,7 +221,7 @@ def blend(  # type: ignore[no-untyped-def]
             units[Component.POPULARITY] * scores[Component.POPULARITY, place]
         )
     if n_answers == 0:
-        return 0, units[Component.CONTENT]
+        return 0
     of_votes = shares_of(
         profile, factors_of(profile, site), site, log, space, neighbours, n_neighbours, answer, n_answers
     )
@@ -194,4 +236,7 @@ def blend(  # type: ignore[no-untyped-def]
             unit = units[Component.FACTORS] * discounts[place]
             add_shares(profile, factors, folded[0], folded[1], event, unit, shares)
         name_greatest(shares, rank_, answer)
-    return n_answers, units[Component.CONTENT]
+    if taste.features.size > 0 and units[Component.CONTENT] > 0.0:
+        unit_of_content = np.float32(units[Component.CONTENT])
+        split_by_content(taste, content, content_space, answer, n_answers, unit_of_content)
+    return n_answers

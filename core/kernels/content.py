@@ -480,7 +480,7 @@ def _keep_first_members(known, content, open_events, space, capacity):  # type: 
 
 @inlined
 def keep_best_by_content(content, open_events, excluded, space, capacity):  # type: ignore[no-untyped-def]
-    """The best open events that are not `excluded`, to `space.keys`, best first; return how many.
+    """The best open events that are not `excluded`, to the heap `space.keys`; return how many.
 
     After `add_scores`. Only what scores above 0 counts.
     """
@@ -510,7 +510,6 @@ def keep_best_by_content(content, open_events, excluded, space, capacity):  # ty
     for position in range(excluded.size):
         if excluded[position] < known:
             marks[excluded[position]] = 0
-    sort_best_first(keys, size)
     return size
 
 
@@ -525,39 +524,35 @@ def rank_by_content(taste, content, open_events, excluded, space, answer):  # ty
     add_scores(taste, content, space)
     size = keep_best_by_content(content, open_events, excluded, space, answer.events.size)
     clear_scores(taste, content, space)
+    sort_best_first(space.keys, size)
     write_ranked(space.keys, size, answer)
     without_reasons(size, answer)
     split_by_content(taste, content, space, answer, size, np.float32(1.0))
     return size
 
 
-@kernel
-def pool_by_content(taste, content, open_events, excluded, most, space, named, named_votes, pool):  # type: ignore[no-untyped-def]
-    """Write a pool to blend: the events `named` int32[m] with their votes float32[m], and those the taste names first.
+@inlined
+def name_by_content(taste, content, open_events, excluded, space, most, pool, n_pool):  # type: ignore[no-untyped-def]
+    """Add the events that a taste names first to the `n_pool` of a pool, and say of all how they score by content.
 
-    Of those that `open_events` uint8 marks it names at most `most` that are not `excluded` and score above 0. `pool`
-    are (events int32, votes float32, scores by content float32, 0…1), with room for all. Content, space and pool are
-    `Held`. Returns how many.
+    Of those that `open_events` uint8 marks it names at most `most` that are not `excluded` and score above 0. No votes
+    are known of those that were not in. The pool has room for all; returns how many there are.
     """
-    content, space, pool = held_in(content), held_in(space), held_in(pool)
-    pooled, votes, scores = pool
     n_known, marks = content.indptr.size - 1, space.is_marked
     add_scores(taste, content, space)
     size = keep_best_by_content(content, open_events, excluded, space, most)
-    for place in range(named.size):
-        pooled[place], votes[place] = named[place], named_votes[place]
-        if named[place] < n_known:
-            marks[named[place]] = 1
-    total = named.size
+    for place in range(n_pool):
+        if pool.events[place] < n_known:
+            marks[pool.events[place]] = 1
+    total = n_pool
     for rank in range(size):
         event = index_of(space.keys[rank])
-        if marks[event] == 0:
-            pooled[total], votes[total] = event, np.float32(0.0)
-            total += 1
+        pool.events[total], pool.votes[total] = event, np.float32(0.0)
+        total += marks[event] == 0
     for place in range(total):
-        event = pooled[place]
+        event = pool.events[place]
         is_known = event < n_known
-        scores[place] = score_of_event(event, content, space) if is_known else np.float32(0.0)
+        pool.content[place] = score_of_event(event, content, space) if is_known else np.float32(0.0)
         if is_known:
             marks[event] = 0
     clear_scores(taste, content, space)
@@ -597,12 +592,3 @@ def split_by_content(taste, content, space, answer, n, share):  # type: ignore[n
     for entry in range(taste.features.size):
         if taste.features[entry] < content.kinds.size:
             space.entry_of_feature[taste.features[entry]] = -1
-
-
-@kernel
-def add_parts(taste, content, space, answer, n, share):  # type: ignore[no-untyped-def]
-    """`split_by_content` for an arm that blends: the parts of the first n events get `share` of what content says.
-
-    Content, space and answer are `Held`.
-    """
-    split_by_content(taste, held_in(content), held_in(space), held_in(answer), n, share)

@@ -27,7 +27,9 @@ CODES_IN_A_BYTE = 4
 LANES = 16
 LANE_BYTES = 4
 
-_BYTE, _WHOLE = ir.IntType(8), ir.IntType(32)
+_BYTE, _SHORT, _WHOLE = ir.IntType(8), ir.IntType(16), ir.IntType(32)
+#: Products of `dot_of_words` that are made by one instruction.
+_WORDS_AT_ONCE = 16
 #: Codes are 0…3, the same number signed and unsigned: which of the two lets the instruction be found differs.
 _CODES_ARE_SIGNED = platform.machine().lower() in ("aarch64", "arm64")
 
@@ -57,6 +59,30 @@ def _generate_block(context, builder, signature, arguments):  # type: ignore[no-
     return _sum_of_products(builder, vectors[0], vectors[1], BLOCK)
 
 
+def _generate_words(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    starts = [context.cast(builder, arguments[at], signature.args[at], types.intp) for at in (1, 3)]
+    words = context.make_array(signature.args[2])(context, builder, arguments[2]).data
+    at_once, total = _WORDS_AT_ONCE, None
+    few, pairs = ir.VectorType(_SHORT, at_once), ir.VectorType(_WHOLE, at_once // 2)
+    has_instruction = not _CODES_ARE_SIGNED and "+avx2" in context.codegen().magic_tuple()[-1].split(",")
+    for first in range(0, BLOCK, at_once):
+        start = builder.add(starts[0], starts[0].type(first))
+        values = builder.sext(
+            _bytes_at(context, builder, signature.args[0], arguments[0], start, at_once), few
+        )
+        place = builder.gep(words, [builder.add(starts[1], starts[1].type(first))])
+        factors = builder.load(builder.bitcast(place, few.as_pointer()), align=2)
+        if has_instruction:
+            sums = builder.call(_declared(builder, _TWO_SUMS, pairs, few, few), [values, factors])
+        else:
+            wide = ir.VectorType(_WHOLE, at_once)
+            sums = builder.mul(builder.sext(values, wide), builder.sext(factors, wide))
+        total = sums if total is None else builder.add(total, sums)
+    count = total.type.count  # type: ignore[union-attr]
+    reduce_add = _declared(builder, f"llvm.vector.reduce.add.v{count}i32", _WHOLE, total.type)  # type: ignore[union-attr]
+    return builder.call(reduce_add, [total])
+
+
 def _generate_codes(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
     count = CODES_BLOCK * CODES_IN_A_BYTE
     wide, packed = ir.VectorType(_WHOLE, count), ir.VectorType(_BYTE, CODES_BLOCK)
@@ -82,6 +108,10 @@ def _joined(builder: Any, one: Any, other: Any) -> Any:
 
 def _dot_of_block(typing_context, one, start, other, other_start):  # type: ignore[no-untyped-def]
     return types.int32(one, start, other, other_start), _generate_block
+
+
+def _dot_of_words(typing_context, one, start, words, words_start):  # type: ignore[no-untyped-def]
+    return types.int32(one, start, words, words_start), _generate_words
 
 
 def _dot_of_codes(typing_context, codes, start, vector, vector_start):  # type: ignore[no-untyped-def]
@@ -240,6 +270,12 @@ def _plain_block(one, start, other, other_start):  # type: ignore[no-untyped-def
     return np.int32(few @ others)
 
 
+def _plain_words(one, start, words, words_start):  # type: ignore[no-untyped-def]
+    """With the compiler switched off."""
+    few = one.reshape(-1)[start : start + BLOCK].astype(np.int32)
+    return np.int32(few @ words[words_start : words_start + BLOCK].astype(np.int32))
+
+
 def _plain_codes(codes, start, vector, vector_start):  # type: ignore[no-untyped-def]
     """With the compiler switched off."""
     few = codes.reshape(-1)[start : start + CODES_BLOCK].astype(np.int32)
@@ -252,6 +288,9 @@ _IS_PLAIN: bool = config.DISABLE_JIT  # type: ignore[attr-defined]
 #: dot_of_block(one, start, other, other_start): int32, Σ one[start + i] · other[other_start + i] over the BLOCK bytes
 #: from a position on in each of two arrays of int8 in C order, positions in the flat array. Nothing is checked.
 dot_of_block: Callable[..., Any] = _plain_block if _IS_PLAIN else intrinsic(_dot_of_block)
+
+#: dot_of_words(one, start, words, words_start): int32, the same of int8 in C order and int16 [n]; the sum has to fit.
+dot_of_words: Callable[..., Any] = _plain_words if _IS_PLAIN else intrinsic(_dot_of_words)
 
 #: dot_of_codes(codes, start, vector, vector_start): int32, Σ code · vector over the 4 × CODES_BLOCK codes, 0…3, in the
 #: CODES_BLOCK bytes from a position on of an array of uint8 in C order: first the lowest two bits of each byte, then

@@ -120,12 +120,12 @@ def keep_best(keys, size, capacity):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def least_kept(bits, size, capacity):  # type: ignore[no-untyped-def]
+def least_kept(bits, size, capacity, spare=0):  # type: ignore[no-untyped-def]
     """The greatest number that `capacity` ≥ 1 of the first `size` of `bits` int32 reach, 1 where fewer are above 0.
 
     Bits of floats > 0 order as the floats do. Bisection by counting: 31 passes at most, and each of them takes several
     numbers at a time and no branch that depends on them. Where just `capacity` reach a number, that may be returned
-    though it is not one of them.
+    though it is not one of them; or, which takes fewer passes, one that up to `spare` more reach.
     """
     greatest = np.int32(0)
     for position in range(np.uint64(size)):
@@ -136,11 +136,10 @@ def least_kept(bits, size, capacity):  # type: ignore[no-untyped-def]
         reaching = np.int32(0)
         for position in range(np.uint64(size)):
             reaching += np.int32(bits[position] >= middle)
-        if reaching == capacity:
+        if reaching >= capacity:
             low = np.int64(middle)
-            break
-        if reaching > capacity:
-            low = np.int64(middle)
+            if reaching <= capacity + spare:
+                break
         else:
             high = np.int64(middle)
     return np.int32(low)

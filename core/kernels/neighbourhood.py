@@ -19,7 +19,7 @@ from core.kernels.held import held_in
 from core.kernels.jit import inlined, kernel
 from core.kernels.live import Profile, spread
 from core.kernels.reasons import all_collaborative, name_greatest, write_ranked
-from core.kernels.votes import cast_votes, find_best, find_votes
+from core.kernels.votes import LAST_BIT, WORD_SHIFT, cast_votes, find_best, find_votes
 
 _AT_A_TIME = 8
 _LAST_INDEX = np.int32(0x7FFFFFFF)
@@ -117,19 +117,15 @@ def nearest(n_touched, own_row, half_powers, user_scales, space, neighbours):  #
 
 
 @inlined
-def rank_events(scale, event_scales, open_events, excluded, space, answer, is_ordered):  # type: ignore[no-untyped-def]
-    """Keep the best of the events with votes that are open and not excluded; clear the votes; return how many.
+def keep_voted(scale, event_scales, open_events, excluded, space, capacity):  # type: ignore[no-untyped-def]
+    """Keep the best of the events with votes that are open and not excluded, in no order; clear the votes.
 
-    All of their scores is their collaborative part.
+    Their keys come to `space.keys`; returns how many.
     """
     for position in range(excluded.size):
         space.event_sums[excluded[position]] = 0.0
-    size = find_best(scale, event_scales, open_events, space, answer.events.size)
+    size = find_best(scale, event_scales, open_events, space, capacity)
     space.event_sums[:] = 0.0
-    if is_ordered:
-        sort_keys(space.keys, size)
-    write_ranked(space.keys, size, answer)
-    all_collaborative(size, answer)
     return size
 
 
@@ -186,7 +182,9 @@ def shares_of(profile, factors, site, log, space, neighbours, n_neighbours, answ
     """float32[p, width]: what each event of the profile adds to the votes for each ranked event; counts supporters."""
     rank_of_event, slot_of_user = space.rank_of_event, space.slot_of_user
     for rank in range(n_answers):
-        rank_of_event[answer.events[rank]] = rank + 1
+        event = np.uint32(answer.events[rank])
+        rank_of_event[event] = rank + 1
+        space.is_ranked[event >> WORD_SHIFT] |= np.uint32(1) << (event & LAST_BIT)
         answer.supporters[rank] = 0
     # A multiple of what the processor adds up at a time.
     width = (n_answers + _AT_A_TIME - 1) // _AT_A_TIME * _AT_A_TIME
@@ -196,7 +194,9 @@ def shares_of(profile, factors, site, log, space, neighbours, n_neighbours, answ
         profile.events, factors, site.savers, neighbours.sums, slot_of_user, votes, space.places, shares
     )
     for rank in range(n_answers):
-        rank_of_event[answer.events[rank]] = 0
+        event = np.uint32(answer.events[rank])
+        rank_of_event[event] = 0
+        space.is_ranked[event >> WORD_SHIFT] = 0
     for slot in range(n_neighbours):
         slot_of_user[neighbours.users[slot]] = -1
     return shares
@@ -210,11 +210,8 @@ def explain(profile, factors, site, scale, log, space, neighbours, n_neighbours,
 
 
 @inlined
-def rank(profile, factors, site, half_powers, open_events, space, neighbours, answer, is_ordered):  # type: ignore[no-untyped-def]
-    """Find the best open events for one profile, in order or in none.
-
-    Returns (how many, how many neighbours, the scale of the scores, the log of the votes).
-    """
+def vote(profile, factors, site, half_powers, space, neighbours):  # type: ignore[no-untyped-def]
+    """Let the neighbourhood of a profile vote; return (how many neighbours, the scale of the scores, the log)."""
     touched = spread(site.savers, profile.events, factors, factors.size, space.user_sums, space.touched_users)
     n_neighbours = nearest(touched, profile.own_row, half_powers, site.user_scales, space, neighbours)
     log = cast_votes(site.liked, neighbours, n_neighbours, space)
@@ -224,9 +221,20 @@ def rank(profile, factors, site, half_powers, open_events, space, neighbours, an
     for slot in range(n_neighbours):
         total += neighbours.votes[slot] * np.float32(255.0)
     scale = np.float32(1.0) / total if total > 0.0 else np.float32(0.0)
-    n_answers = rank_events(
-        scale, site.event_scales, open_events, profile.excluded, space, answer, is_ordered
-    )
+    return n_neighbours, scale, log
+
+
+@inlined
+def rank(profile, factors, site, half_powers, open_events, space, neighbours, answer):  # type: ignore[no-untyped-def]
+    """Rank the open events for one profile; return (how many, how many neighbours, scale of scores, log of votes).
+
+    All of their scores is their collaborative part.
+    """
+    n_neighbours, scale, log = vote(profile, factors, site, half_powers, space, neighbours)
+    n_answers = keep_voted(scale, site.event_scales, open_events, profile.excluded, space, answer.events.size)
+    sort_keys(space.keys, n_answers)
+    write_ranked(space.keys, n_answers, answer)
+    all_collaborative(n_answers, answer)
     return n_answers, n_neighbours, scale, log
 
 
@@ -240,7 +248,7 @@ def recommend(profile, site, half_powers, open_events, space, neighbours, answer
     site, space, neighbours, answer = held_in(site), held_in(space), held_in(neighbours), held_in(answer)
     factors = factors_of(profile, site)
     n_answers, n_neighbours, scale, log = rank(
-        profile, factors, site, half_powers, open_events, space, neighbours, answer, True
+        profile, factors, site, half_powers, open_events, space, neighbours, answer
     )
     if n_answers > 0:
         explain(profile, factors, site, scale, log, space, neighbours, n_neighbours, answer, n_answers)
@@ -270,7 +278,6 @@ def recommend_many(users, site, half_powers, open_events, space, neighbours, ans
             space,
             neighbours,
             answer,
-            True,
         )
         ranked[line, :n_answers] = answer.events[:n_answers]
         ranked[line, n_answers:] = -1

@@ -8,6 +8,7 @@ another walk through memory.
 
 import numpy as np
 
+from core.kernels.bits import lowest_bit
 from core.kernels.heap import keep_best, key_of, least_kept
 from core.kernels.jit import inlined
 from core.kernels.prefetch import prefetch
@@ -15,8 +16,12 @@ from core.kernels.workspace import VOTES_BLOCK_BITS
 
 _BLOCK_BITS = np.uint64(VOTES_BLOCK_BITS)
 _BLOCK = np.uint64(1 << VOTES_BLOCK_BITS)
+#: To find a bound that some more blocks reach takes fewer steps: one in so many more.
+_SPARE = 8
 #: How many rows ahead the place of a row is asked for, then its entries: as many lines of 64 bytes.
 _PLACES_AHEAD, _ROWS_AHEAD, _LINES_AHEAD, _ENTRIES_IN_A_LINE = np.uint64(16), np.uint64(4), 3, 16
+#: Where the bit of an event is among words of 32: so many events of a word, and which of them.
+WORD_SHIFT, LAST_BIT = np.uint32(5), np.uint32(31)
 #: Entries of the log are looked at in groups of so many; it has room for a whole last group.
 _GROUP = np.uint64(4)
 
@@ -106,14 +111,22 @@ def _write_bests(scale, event_scales, open_events, sums, bits):  # type: ignore[
 
 
 @inlined
-def _list_events(start, stop, least, scale, event_scales, open_events, sums, keys, size):  # type: ignore[no-untyped-def]
-    """Append the keys of the open events from start to stop whose score has at least the bits `least`; return how many
-    there are then. A key is written before it is known whether it counts.
+def _list_events(start, count, least, scale, event_scales, open_events, sums, keys, size):  # type: ignore[no-untyped-def]
+    """Append the keys of those of `count` open events from `start` on whose score has at least the bits `least`.
+
+    At most a block of them, which are looked at several at a time: few of them count. Returns how many keys there are.
     """
-    for event in range(start, stop):
+    found = np.uint32(0)
+    for place in range(np.uint32(count)):
+        event = start + np.uint64(place)
         score = np.float32(sums[event] * event_scales[event] * scale)
-        keys[size] = key_of(score, event)
-        size += np.uint64((score.view(np.int32) >= least) & (open_events[event] != 0))
+        counts = (score.view(np.int32) >= least) & (open_events[event] != 0)
+        found |= np.uint32(np.uint32(counts) << np.uint32(place))
+    while found != 0:
+        event = start + np.uint64(lowest_bit(found))
+        keys[size] = key_of(np.float32(sums[event] * event_scales[event] * scale), event)
+        size += np.uint64(1)
+        found &= np.uint32(found - np.uint32(1))
     return size
 
 
@@ -127,33 +140,35 @@ def find_best(scale, event_scales, open_events, space, capacity):  # type: ignor
     """
     sums, bits, keys = space.event_sums, space.block_bits, space.keys
     n_blocks = _write_bests(scale, event_scales, open_events, sums, bits)
-    least = least_kept(bits, n_blocks, capacity)
+    least = least_kept(bits, n_blocks, capacity, capacity // _SPARE)
     listed = np.uint64(0)
     for block in range(n_blocks):
         if bits[block] >= least:
-            start, stop = block * _BLOCK, (block + np.uint64(1)) * _BLOCK
-            listed = _list_events(start, stop, least, scale, event_scales, open_events, sums, keys, listed)
-    start, stop = n_blocks * _BLOCK, np.uint64(event_scales.size)
-    listed = _list_events(start, stop, least, scale, event_scales, open_events, sums, keys, listed)
+            start = block * _BLOCK
+            listed = _list_events(start, _BLOCK, least, scale, event_scales, open_events, sums, keys, listed)
+    start = n_blocks * _BLOCK
+    left = np.uint64(event_scales.size) - start
+    listed = _list_events(start, left, least, scale, event_scales, open_events, sums, keys, listed)
     return keep_best(keys, np.int64(listed), capacity)
 
 
 @inlined
-def find_in_log(log, rank_of_event):  # type: ignore[no-untyped-def]
+def find_in_log(log, is_ranked, rank_of_event):  # type: ignore[no-untyped-def]
     """Where in the log a ranked event stands: (places int32[entries], how many of them count).
 
     Places are noted whether they count or not: few do, and no processor knows which. A first pass notes groups of
-    entries, so that most entries cost no more than to be looked up.
+    entries, so that most entries cost no more than to be looked up, in a bit each, which stay near the core.
     """
     n_entries = np.uint64(log.size) - _GROUP
     groups = np.empty(log.size, np.int32)
     n_groups = np.uint64(0)
     for first in range(np.uint64(0), n_entries, _GROUP):
-        ranks = rank_of_event[np.uint32(log[first])]
-        for entry in range(np.uint64(1), _GROUP):
-            ranks |= rank_of_event[np.uint32(log[first + entry])]
+        bits = np.uint32(0)
+        for entry in range(_GROUP):
+            event = np.uint32(log[first + entry])
+            bits |= is_ranked[event >> WORD_SHIFT] >> (event & LAST_BIT)
         groups[n_groups] = first
-        n_groups += np.uint64(ranks != 0)
+        n_groups += np.uint64(bits & np.uint32(1))
     found = np.empty(n_groups * _GROUP + np.uint64(1), np.int32)
     n_found = np.uint64(0)
     for which in range(n_groups):
@@ -175,7 +190,7 @@ def find_votes(log, n_neighbours, rows, space, neighbours, supporters, width):  
     weights, head, following, added_weights = rows.weights, rows.head, rows.following, rows.added_weights
     users, votes, ends = neighbours.users, neighbours.votes, neighbours.ends
     starts, stops = neighbours.starts, neighbours.stops
-    found, n_found = find_in_log(log, rank_of_event)
+    found, n_found = find_in_log(log, space.is_ranked, rank_of_event)
     of_rank = np.zeros((n_neighbours, width), np.float32)
     slot, begin = np.uint64(0), np.int64(0)
     for which in range(n_found):

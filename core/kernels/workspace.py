@@ -10,8 +10,9 @@ from core.reasons import PARTS
 
 #: How many of a profile's events are named as reasons of one recommendation.
 REASONS = 3
-#: The binary logarithm of the events in a block, of each of which the best score is noted; of votes in smaller blocks.
-BLOCK_BITS, VOTES_BLOCK_BITS = 6, 4
+#: The binary logarithm of the events in a block, of each of which the best score is noted; of votes in smaller blocks,
+#: which a mask of 32 bits can tell apart (a loop over half as many the compiler unrolls, one event at a time).
+BLOCK_BITS, VOTES_BLOCK_BITS = 6, 5
 #: The longest answer: places are kept in a byte.
 MOST_ANSWERS = 255
 
@@ -31,6 +32,7 @@ class Workspace(NamedTuple):
     rank_of_event: NDArray[
         np.uint8
     ]  #: [events], place in the answer counted from 1; a byte keeps it near the core
+    is_ranked: NDArray[np.uint32]  #: [words of 32 events], 0: a bit for each that has a place
     keys: NDArray[np.uint64]  #: [max(users, events) + MOST_ANSWERS], no rest state
 
 
@@ -73,6 +75,7 @@ def workspace(users: int, events: int) -> Workspace:
         block_bits=np.empty((events >> VOTES_BLOCK_BITS) + 1, np.int32),
         touched_events=np.empty(events + LANES, np.int32),
         rank_of_event=np.zeros(events, np.uint8),
+        is_ranked=np.zeros((events >> 5) + 1, np.uint32),
         keys=np.empty(max(users, events) + MOST_ANSWERS, np.uint64),
     )
 

@@ -8,8 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.content import NO_CONTENT, Content, ContentScorer, Layout, index_content, replace_rows
-from core.kernels.content import group_alike, rows_of
-from core.kernels.held import Held
+from core.hybrid import NAMED_BY_CONTENT
+from core.kernels.blend import pool
+from core.kernels.content import group_alike, name_by_content, rows_of
+from core.kernels.held import Held, held_in
+from core.kernels.jit import kernel
 from core.kernels.live import Profile
 from core.kernels.workspace import answer
 from core.reasons import Part
@@ -237,21 +240,29 @@ def test_events_that_are_not_marked_need_not_be_listed():
         )
 
 
+@kernel
+def add_named(taste, content, open_events, excluded, space, pool, n_pool):  # type: ignore[no-untyped-def]
+    content, space, pool = held_in(content), held_in(space), held_in(pool)
+    return name_by_content(taste, content, open_events, excluded, space, NAMED_BY_CONTENT, pool, n_pool)
+
+
 @given(sites(), st.lists(st.integers(0, 12), max_size=6, unique=True))
 def test_a_pool_to_blend_has_what_was_named_and_what_content_names_first(site, named):
     content, scorer = site.content(), ContentScorer(ContentSettings())
     taste = scorer.taste(content, site.profile(), site.statements())
     mask, excluded = site.mask(), np.array(site.excluded, np.int32)
     before = np.array(named, np.int32)
-    ranked = answer(255)
+    ranked = answer(NAMED_BY_CONTENT)
     by_content = ranked.events[: scorer.rank(content, taste, mask, excluded, Held(ranked))].tolist()
 
-    pooled, votes, scores = scorer.pool(
-        content, taste, mask, excluded, before, np.full(len(named), 0.5, np.float32)
-    )
+    held, space = scorer.hold(content)
+    room = pool()
+    room.events[: len(named)], room.votes[: len(named)] = before, 0.5
+    n = add_named(taste, held, mask, excluded, space, Held(room), len(named))
+    pooled, votes, scores = (array[:n] for array in room)
 
     assert pooled[: len(named)].tolist() == named
-    assert pooled[len(named) :].tolist() == [event for event in by_content if event not in named]
+    assert sorted(pooled[len(named) :].tolist()) == sorted(set(by_content) - set(named))
     assert votes.tolist() == [0.5] * len(named) + [0.0] * (pooled.size - len(named))
     known = pooled < len(site.rows)
     np.testing.assert_array_equal(scores[known], scorer.scores(content, taste, pooled[known]))

@@ -17,6 +17,7 @@ from core.kernels.dot import (
     LANES,
     dot_of_block,
     dot_of_codes,
+    dot_of_words,
     dots_of_lanes,
     lanes_by,
 )
@@ -28,6 +29,11 @@ EXTREMES = [(-128, -128), (-128, 127), (127, 127), (0, -128)]
 @kernel
 def block_product(one, start, other, other_start):
     return dot_of_block(one, start, other, other_start)
+
+
+@kernel
+def words_product(one, start, words, words_start):
+    return dot_of_words(one, start, words, words_start)
 
 
 @kernel
@@ -54,6 +60,18 @@ if not config.DISABLE_JIT:
 def unpacked(codes: np.ndarray) -> np.ndarray:
     """The codes of one block of bytes: the lowest two bits of each byte first."""
     return np.array([byte >> 2 * part & 3 for part in range(CODES_IN_A_BYTE) for byte in codes.tolist()])
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 70), st.integers(0, 70))
+def test_a_block_of_bytes_is_multiplied_by_words_from_any_position_on(seed, start, words_start):
+    rng = np.random.default_rng(seed)
+    one = rng.integers(-127, 128, (3, BLOCK)).astype(np.int8)
+    words = rng.choice(np.array([-32768, -32767, -1, 0, 9, 32767], np.int16), 2 * BLOCK)
+
+    chosen = one.reshape(-1)[start : start + BLOCK].astype(np.int64)
+    product = words_product(one, start, words, words_start)
+
+    assert product == chosen @ words[words_start : words_start + BLOCK].astype(np.int64)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 70), st.integers(0, 70))

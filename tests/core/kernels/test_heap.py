@@ -98,6 +98,17 @@ def test_the_least_that_is_kept_leaves_as_many_as_wanted_and_those_equal_to_it(
         assert better < least <= worst
 
 
+@given(SCORED, st.integers(1, 40), st.integers(0, 20))
+def test_a_bound_that_some_more_may_reach_is_reached_by_as_many_as_are_wanted_at_least(
+    scores: dict[int, np.float32], k: int, spare: int
+) -> None:
+    bits = bits_of(scores)
+    least = heap.least_kept(bits, bits.size, k, spare)
+    exact = heap.least_kept(bits, bits.size, k)
+    reaching, at_least = (int((bits >= bound).sum()) for bound in (least, exact))
+    assert min(k, int((bits > 0).sum())) <= reaching <= max(at_least, k + spare)
+
+
 @given(SCORED)
 def test_sorting_keys_puts_the_best_first(scores: dict[int, np.float32]) -> None:
     keys = keys_of(scores)
