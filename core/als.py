@@ -103,8 +103,11 @@ def _mean(masses: NDArray[np.float32]) -> float:
     return max(1.0, float(known.mean(dtype=np.float64))) if known.size else 1.0
 
 
-def check_factors(factors: Factors, n_events: int) -> None:
-    """Raise ValueError, naming the part, unless these are vectors of `n_events` events, or of none."""
+def check_factors(factors: Factors, n_events: int, rest: Callable[[], None] = lambda: None) -> None:
+    """Raise ValueError, naming the part, unless these are vectors of `n_events` events, or of none.
+
+    `rest` is called again and again meanwhile.
+    """
     values, steps, confidences = factors
     if values.dtype != np.int8 or values.ndim != 2 or not 1 <= values.shape[1] <= MOST_FACTORS:
         raise ValueError(
@@ -113,8 +116,10 @@ def check_factors(factors: Factors, n_events: int) -> None:
     if values.shape[0] not in (0, n_events):
         raise ValueError(f"values: {values.shape[0]} rows for {n_events} events")
     # All of them are looked at here, in the thread that loads a model, so that no request waits for their pages.
-    if values.size and values.min() < -_GREATEST:
-        raise ValueError(f"values: expected at least -{_GREATEST}, got {values.min()}")
+    for start in range(0, values.shape[0], _AT_ONCE):
+        rest()
+        if (least := values[start : start + _AT_ONCE].min()) < -_GREATEST:
+            raise ValueError(f"values: expected at least -{_GREATEST}, got {least}")
     for name, array in (("steps", steps), ("confidences", confidences)):
         if array.dtype != np.float32 or array.shape != values.shape[:1]:
             raise ValueError(

@@ -27,7 +27,7 @@ UNFINISHED = ".unfinished"
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _KINDS = "biuf"  # booleans, whole numbers and floats
-_CHUNK = 1 << 18
+_CHUNK = 1 << 17
 
 
 class BundleError(Exception):

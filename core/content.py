@@ -50,6 +50,7 @@ def index_content(
         raise ValueError(f"is_listed: {is_listed.size} marks for {n_events} events")
     n_described = int(np.count_nonzero(np.diff(rows.indptr)))
     idf = idf_of(kernels.count_events(rows.indices, kinds.size), n_described)
+    rest()
     of_listed = kernels.count_listed(*rows, kinds.size, is_listed)
     rest()
     is_shared = (kinds >= FIRST_CIRCUMSTANCE) | (of_listed > layout.shared_by * np.count_nonzero(is_listed))
@@ -61,6 +62,7 @@ def index_content(
     groups, first_of = kernels.group_alike(*shared)
     rest()
     alike = kernels.rows_of(*shared, first_of)
+    rest()
     member_indptr, members = np.zeros(1, np.int64), np.empty(0, np.int32)
     if first_of.size * layout.members <= np.count_nonzero(is_listed):
         member_indptr, members = kernels.list_members(groups, first_of.size, is_listed)
@@ -106,13 +108,18 @@ NO_CONTENT = index_content(
 
 
 class ContentScorer:
-    """Makes tastes and ranks by them, one request at a time; holds the scratch space that takes."""
+    """Makes tastes and ranks by them, one request at a time; holds the scratch space that takes.
 
-    def __init__(self, settings: ContentSettings) -> None:
+    `rest` is called between the parts of its making.
+    """
+
+    def __init__(self, settings: ContentSettings, rest: Callable[[], None] = lambda: None) -> None:
         self._kind_weights = settings.kind_weights
         self._content = Held(NO_CONTENT)
         self._space = Held(kernels.content_space(0, 0, MOST_ANSWERS))
+        rest()
         self._taste_of = self._pin_taste()
+        rest()
         self._rank = self._pin_rank()
 
     def taste(self, content: Content, profile: Profile, stated: Taste) -> Taste:

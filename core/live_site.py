@@ -15,10 +15,12 @@ from core.collaborative import CollaborativeSettings, Neighbourhood, scale
 from core.kernels.held import Held
 from core.kernels.jit import pinned
 from core.kernels.live import LiveRows, Site, read_liked
-from core.kernels.similar import squares_of
+from core.kernels.similar import add_squares
 from core.sparse import Lookup, Rows
 
 _FIRST_ROOM = 1024
+#: Entries that are added up without a rest.
+_AT_ONCE = 1 << 17
 
 _Number = TypeVar("_Number", bound=np.generic)
 
@@ -105,6 +107,16 @@ def _add_changes(
     return touched
 
 
+def _squares_of(liked: Rows, size: int, rest: Callable[[], None]) -> NDArray[np.int64]:
+    """int64[size]: Σ preference² for each event, in 1/255²."""
+    squares = np.zeros(size, np.int64)
+    for start in range(0, liked.indices.size, _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        add_squares(liked.indices[part], liked.weights[part], squares)
+        rest()
+    return squares
+
+
 class LiveSite:
     """The interactions of a site as they are now. Rows beyond the model's are people and events it never saw.
 
@@ -128,14 +140,16 @@ class LiveSite:
         self._user_masses = _longer(neighbourhood.user_masses, user_room, 0.0)
         self._event_masses = _longer(neighbourhood.event_masses, event_room, 0.0)
         rest()
-        self._event_squares = _longer(squares_of(liked.indices, liked.weights, n_events), event_room, 0)
-        rest()
+        self._event_squares = _squares_of(liked, event_room, rest)
         self._user_scales = scale(self._user_masses, settings.activity)
+        rest()
         self._event_weights = scale(self._event_masses, settings.rarity)
+        rest()
         self._event_scales = scale(self._event_masses, settings.popularity_discount)
         rest()
         self._held = self._assemble()
         self._row = self._room_for_row()
+        rest()
         self._read_liked = pinned(read_liked, self._held, 0, *self._row)
 
     @property

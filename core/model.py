@@ -120,9 +120,9 @@ def model_from(bundle: Bundle, rest: Callable[[], None] = lambda: None) -> Model
 
 def _assemble(bundle: Bundle, rest: Callable[[], None]) -> Model:
     arrays = bundle.arrays
-    users = _vocabulary("users", arrays)
+    users = _vocabulary("users", arrays, rest)
     rest()
-    events = _vocabulary("events", arrays)
+    events = _vocabulary("events", arrays, rest)
     rest()
     has_sketch = any(f"{_SKETCH}_{part}" in arrays for part in Sketch._fields)
     return Model(
@@ -154,12 +154,11 @@ def _group(
     return (arrays[f"{name}_{part}"] for part in kind._fields)
 
 
-def _vocabulary(name: str, arrays: Mapping[str, NDArray[Any]]) -> Vocabulary:
+def _vocabulary(name: str, arrays: Mapping[str, NDArray[Any]], rest: Callable[[], None]) -> Vocabulary:
     prefix = f"{name}_"
+    own = {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
     with _named(name):
-        return Vocabulary.from_arrays(
-            {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
-        )
+        return Vocabulary.from_arrays(own, rest)
 
 
 @contextmanager
@@ -189,10 +188,13 @@ def _check(model: Model, rest: Callable[[], None]) -> None:
         if matrix.n_rows != n_rows:
             raise ValueError(f"{name}: {matrix.n_rows} rows for a vocabulary of {n_rows}")
         with _named(name):
-            check_rows(matrix, n_columns) if isinstance(matrix, Rows) else check_pairs(matrix, n_columns)
+            if isinstance(matrix, Rows):
+                check_rows(matrix, n_columns, rest)
+            else:
+                check_pairs(matrix, n_columns, rest)
         rest()
     with _named("factors"):
-        check_factors(model.factors, n_events)
+        check_factors(model.factors, n_events, rest)
     rest()
     if model.sketch is not None:
         with _named(_SKETCH):

@@ -15,6 +15,7 @@ from core.kernels.jit import pinned
 from core.kernels.listing import first_open
 from core.kernels.live import NOBODY, Profile
 from core.kernels.neighbourhood import recommend, recommend_many
+from core.kernels.ordering import descending_order
 from core.kernels.similar import rank_similar
 from core.kernels.sketch import Sketch
 from core.kernels.workspace import MOST_ANSWERS, Answer, Workspace, answer, neighbours, workspace
@@ -66,11 +67,12 @@ class Recommender:
         rest: Callable[[], None] = lambda: None,
     ) -> None:
         self.live = live
-        self.content = ContentScorer(content_settings or ContentSettings())
+        self.content = ContentScorer(content_settings or ContentSettings(), rest)
+        rest()
         self._popularity = np.zeros(live.event_room, np.float32)
         self._popularity[: popularity.size] = popularity
         rest()
-        self._order = _best_first(self._popularity)
+        self._order: NDArray[np.int32] = descending_order(self._popularity)
         rest()
         self._neighbours = Held(neighbours(live.settings.neighbours))
         self._space = Held(workspace(live.user_room, live.event_room))
@@ -82,6 +84,7 @@ class Recommender:
         self._pool = Held(pool())
         rest()
         self._recommend = self._pin_recommend()
+        rest()
         self._blended = self._pin_blend()
         rest()
         self._similar = self._pin_similar()
@@ -209,7 +212,7 @@ class Recommender:
             longer[: self._popularity.size] = self._popularity
             self._popularity = longer
         self._popularity[events] = popularity
-        self._order = _best_first(self._popularity)
+        self._order = descending_order(self._popularity)
 
     def _pin_recommend(self) -> Callable[..., tuple[int, int]]:
         half_powers, open_events = self.live.settings.half_powers, np.empty(0, np.uint8)
@@ -268,7 +271,3 @@ class Recommender:
         if not 1 <= n <= MOST_ANSWERS:
             raise ValueError(f"n: expected 1 to {MOST_ANSWERS}, got {n}")
         return self._answers.get(n) or self._answers.setdefault(n, Held(answer(n)))
-
-
-def _best_first(popularity: NDArray[np.float32]) -> NDArray[np.int32]:
-    return np.argsort(-popularity, kind="stable").astype(np.int32)

@@ -1,6 +1,7 @@
 """Sparse matrices as plain arrays, which kernels take as they are and a bundle maps from disk."""
 
 from bisect import bisect_left
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +16,16 @@ def no_pairs(n_rows: int) -> Pairs:
     return Pairs(np.zeros(n_rows + 1, np.int64), np.empty(0, np.int32))
 
 
-def check_rows(rows: Rows, n_columns: int) -> None:
+#: Entries of a matrix that are looked at without a rest.
+_AT_ONCE = 1 << 17
+
+
+def check_rows(rows: Rows, n_columns: int, rest: Callable[[], None] = lambda: None) -> None:
     """Raise ValueError saying what is wrong with `rows` as a matrix of `n_columns` columns.
 
-    Checked: dtype, shape, order, range, and that no weight is zero.
+    Checked: dtype, shape, order, range, and that no weight is zero. `rest` is called again and again meanwhile.
     """
-    check_pairs(Pairs(rows.indptr, rows.indices), n_columns)
+    check_pairs(Pairs(rows.indptr, rows.indices), n_columns, rest)
     _check_vector("weights", rows.weights, np.uint8)
     if rows.weights.size != rows.indices.size:
         raise ValueError(f"weights: {rows.weights.size} values for {rows.indices.size} indices")
@@ -28,7 +33,7 @@ def check_rows(rows: Rows, n_columns: int) -> None:
         raise ValueError(f"weights: zero at position {int(rows.weights.argmin())}")
 
 
-def check_pairs(pairs: Pairs, n_columns: int) -> None:
+def check_pairs(pairs: Pairs, n_columns: int, rest: Callable[[], None] = lambda: None) -> None:
     """Raise ValueError saying what is wrong with `pairs`, as `check_rows` does."""
     _check_vector("indptr", pairs.indptr, np.int64)
     _check_vector("indices", pairs.indices, np.int32)
@@ -36,12 +41,25 @@ def check_pairs(pairs: Pairs, n_columns: int) -> None:
         raise ValueError(f"indptr: must run from 0 to the number of indices, {pairs.indices.size}")
     if (pairs.indptr[1:] < pairs.indptr[:-1]).any():
         raise ValueError("indptr: must not descend")
-    position = folding.first_misplaced(pairs.indptr, pairs.indices, n_columns)
-    if position >= 0:
-        raise ValueError(
-            f"indices: {pairs.indices[position]} at position {position} is not in 0..{n_columns - 1}"
-            " or does not ascend within its row"
-        )
+    for start, stop in row_pieces(pairs.indptr):
+        rest()
+        position = folding.first_misplaced(pairs.indptr[start : stop + 1], pairs.indices, n_columns)
+        if position >= 0:
+            raise ValueError(
+                f"indices: {pairs.indices[position]} at position {position} is not in 0..{n_columns - 1}"
+                " or does not ascend within its row"
+            )
+
+
+def row_pieces(indptr: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Pieces [start, stop) of the rows of a matrix, for work that rests in between; all of them, in order.
+
+    A piece has about _AT_ONCE entries, and more only where its last row has.
+    """
+    n_rows = indptr.size - 1
+    bounds = np.searchsorted(indptr[1:], np.arange(_AT_ONCE, indptr[-1], _AT_ONCE)) + 1
+    starts = [0, *np.unique(bounds[bounds < n_rows]).tolist()]
+    return zip(starts, [*starts[1:], n_rows], strict=True)
 
 
 class Lookup:
@@ -79,12 +97,7 @@ def row(rows: Rows, i: int) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
 
 def rows_of(matrix: Rows | Pairs, rows: NDArray[np.int32]) -> Pairs:
     """Some rows in the order of `rows`, without weights; −1 stands for an empty one."""
-    is_known = rows >= 0
-    starts = np.where(is_known, matrix.indptr[rows], 0)
-    counts = np.where(is_known, matrix.indptr[rows + 1] - starts, 0)
-    indptr = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
-    positions = np.arange(indptr[-1]) + np.repeat(starts - indptr[:-1], counts)
-    return Pairs(indptr, matrix.indices[positions])
+    return Pairs(*folding.gather_rows(matrix.indptr, matrix.indices, rows))
 
 
 def transpose(rows: Rows, n_columns: int) -> Rows:

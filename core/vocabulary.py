@@ -16,6 +16,8 @@ _DTYPES: Mapping[str, type[np.generic]] = {
 }
 
 _HASH_BITS = 64
+#: Ids that are looked for without a rest.
+_AT_ONCE = 1 << 14
 
 
 class Vocabulary:
@@ -56,8 +58,13 @@ class Vocabulary:
         return cls({"blob": blob, "offsets": offsets, "hashes": hashes, "positions": positions})
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "Vocabulary":
-        """The vocabulary whose `arrays()` these are, not copied; ValueError names the one that is wrong."""
+    def from_arrays(
+        cls, arrays: Mapping[str, NDArray[Any]], rest: Callable[[], None] = lambda: None
+    ) -> "Vocabulary":
+        """The vocabulary whose `arrays()` these are, not copied; ValueError names the one that is wrong.
+
+        `rest` is called between the parts.
+        """
         for name, dtype in _DTYPES.items():
             if name not in arrays:
                 raise ValueError(f"{name}: missing")
@@ -68,8 +75,10 @@ class Vocabulary:
             raise ValueError(f"offsets: must ascend from 0 to the size of the blob, {blob.size}")
         if hashes.size != offsets.size - 1 or not _ascends(hashes):
             raise ValueError(f"hashes: {offsets.size - 1} ascending values expected")
-        if not np.array_equal(np.sort(positions), np.arange(hashes.size)):
+        rest()
+        if positions.size != hashes.size or not _are_all_places(positions):
             raise ValueError(f"positions: each of 0..{hashes.size - 1} expected once")
+        rest()
         return cls(arrays)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -128,36 +137,19 @@ class Vocabulary:
 
         `rest` is called again and again meanwhile.
         """
-        mine, theirs = self._arrays, other._arrays
+        # Here, because who only reads vocabularies, as a training's first step, goes without the compiler.
+        from core.kernels.ids import UNCLEAR, IdTable, match_ids
+
+        mine, theirs = (IdTable(**vocabulary._arrays) for vocabulary in (self, other))
         found = np.full(len(self), -1, np.int32)
-        if not len(self) or not len(other):
-            return found
-        places = np.minimum(np.searchsorted(theirs["hashes"], mine["hashes"]), len(other) - 1)
-        is_alike = theirs["hashes"][places] == mine["hashes"]
-        found[mine["positions"][is_alike]] = theirs["positions"][places[is_alike]]
-        rest()
+        for start in range(0, len(self), _AT_ONCE):
+            first = int(np.searchsorted(theirs.hashes, mine.hashes[start]))
+            match_ids(mine, theirs, start, min(start + _AT_ONCE, len(self)), first, found)
+            rest()
         # That two ids have one hash is possible, no more.
-        for index in self._otherwise(other, found, rest).tolist():
+        for index in np.flatnonzero(found == UNCLEAR).tolist():
             found[index] = other.index_of(self.id_at(index))
         return found
-
-    def _otherwise(
-        self, other: "Vocabulary", found: NDArray[np.int32], rest: Callable[[], None]
-    ) -> NDArray[np.int64]:
-        """Whose id in another vocabulary at the index `found`, −1 for none, is not their own."""
-        known = np.flatnonzero(found >= 0)
-        starts, stops = self._arrays["offsets"][known], self._arrays["offsets"][known + 1]
-        others = other._arrays["offsets"][found[known]]
-        lengths = stops - starts
-        is_other = lengths != other._arrays["offsets"][found[known] + 1] - others
-        for place in range(int(lengths.max(initial=0))):
-            rest()
-            reached = np.flatnonzero(~is_other & (lengths > place))
-            is_other[reached] = (
-                self._arrays["blob"][starts[reached] + place]
-                != other._arrays["blob"][others[reached] + place]
-            )
-        return np.asarray(known[is_other])
 
 
 def _encode(id_: str) -> bytes:
@@ -181,6 +173,15 @@ def _read_only(values: NDArray[Any]) -> NDArray[Any]:
     view = values.view()
     view.flags.writeable = False
     return view
+
+
+def _are_all_places(positions: NDArray[np.int32]) -> bool:
+    """Whether these are 0..n - 1 in some order."""
+    if positions.min(initial=0) < 0 or positions.max(initial=-1) >= positions.size:
+        return False
+    is_there = np.zeros(positions.size, np.bool_)
+    is_there[positions] = True
+    return bool(is_there.all())
 
 
 def _ascends(values: NDArray[Any]) -> bool:

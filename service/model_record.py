@@ -1,5 +1,8 @@
 """The record of models in the site's table: it follows what is on disk, which decides."""
 
+import asyncio
+from contextlib import suppress
+
 from core.bundle import BundleError
 from service.models import ModelRegistry
 from service.storage.database import Database
@@ -15,17 +18,17 @@ async def record_model(database: Database, registry: ModelRegistry, version: str
     That may be a model whose training was killed between publishing and recording it. Raises StorageError when the
     database is away, UnknownModelError when `version` is neither on disk in order nor on record.
     """
-    for known in registry.versions():
-        try:
-            facts = registry.facts(known)
-        except BundleError:
-            continue  # damaged, so it cannot serve either
-        row = ModelVersion(
-            known,
-            MODEL_TYPE,
-            facts["training_samples"],
-            facts["validation_metrics"],
-            int(facts["trained_at"]),
-        )
-        await insert_model(database, row)
+    for known in await asyncio.to_thread(_on_disk, registry):
+        await insert_model(database, known)
     await activate_model(database, version, at)
+
+
+def _on_disk(registry: ModelRegistry) -> list[ModelVersion]:
+    """What there is to put on record; not what is damaged, which cannot serve either."""
+    models = []
+    for version in registry.versions():
+        with suppress(BundleError):
+            facts = registry.facts(version)
+            samples, metrics = facts["training_samples"], facts["validation_metrics"]
+            models.append(ModelVersion(version, MODEL_TYPE, samples, metrics, int(facts["trained_at"])))
+    return models

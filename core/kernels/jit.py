@@ -11,6 +11,7 @@ import numba
 from numba.core import config
 
 from core.kernels.caching import LeanCache
+from core.kernels.held import type_of
 
 
 def _kept(**options: Any) -> Callable[..., Any]:
@@ -50,7 +51,7 @@ def pinned(function: Callable[..., Any], *arguments: Any) -> Callable[..., Any]:
     """
     if config.DISABLE_JIT:  # type: ignore[attr-defined]
         return function
-    signature = tuple(numba.typeof(argument) for argument in arguments)  # type: ignore[no-untyped-call]
+    signature = tuple(map(type_of, arguments))
     function.compile(signature)  # type: ignore[attr-defined]
     entry: Callable[..., Any] = function.overloads[signature].entry_point  # type: ignore[attr-defined]
     return entry

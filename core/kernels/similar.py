@@ -16,13 +16,11 @@ from core.kernels.reasons import all_collaborative, without_reasons, write_ranke
 
 
 @background_kernel
-def squares_of(indices, weights, n_columns):  # type: ignore[no-untyped-def]
-    """int64[columns]: Σ weight² of each column, in 1/255²."""
-    squares = np.zeros(n_columns, np.int64)
+def add_squares(indices, weights, squares):  # type: ignore[no-untyped-def]
+    """Add the weight² of each entry to that of its column, `squares` int64[columns], in 1/255²."""
     for position in range(indices.size):
         weight = np.int64(weights[position])
         squares[indices[position]] += weight * weight
-    return squares
 
 
 @inlined

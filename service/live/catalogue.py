@@ -57,6 +57,7 @@ class Catalogue:
         self._opens_until = np.full(
             room, _NEVER
         )  #: when an event leaves, unix seconds; never open where -inf
+        self._is_in_table = np.zeros(room, np.bool_)
         self._cities = np.full(room, NOWHERE, np.int32)
         self._city_numbers: dict[str, int] = {}
         self._spellings: dict[str, int] = {}  #: the same numbers by the cities' names as the site writes them
@@ -70,9 +71,12 @@ class Catalogue:
     ) -> "Catalogue":
         """The same for events that are numbered otherwise (`service.live.renumbering`), changed apart from this."""
         other = Catalogue(0)
+        rest()
         other._cards = self._cards.renumbered(places, room)
         rest()
         other._opens_until = renumbered(self._opens_until, places, room, _NEVER)
+        rest()
+        other._is_in_table = renumbered(self._is_in_table, places, room, False)
         other._cities = renumbered(self._cities, places, room, NOWHERE)
         other._city_numbers, other._spellings = dict(self._city_numbers), dict(self._spellings)
         rest()
@@ -84,6 +88,11 @@ class Catalogue:
         """bool[event room]: whether an event is, or ever was, in the table, cancelled or not."""
         bounds = self.cards.bounds
         return np.asarray(bounds[:, MEMBERS] < bounds[:, MEMBERS + 1])
+
+    @property
+    def is_in_table(self) -> NDArray[np.bool_]:
+        """bool[event room]: whether an event is in the table, cancelled or not, as far as that is known."""
+        return self._is_in_table
 
     @property
     def cards(self) -> Cards:
@@ -110,6 +119,7 @@ class Catalogue:
         if room > self._cities.size:
             more = room - self._cities.size
             self._opens_until = np.concatenate((self._opens_until, np.full(more, _NEVER)))
+            self._is_in_table = np.concatenate((self._is_in_table, np.zeros(more, np.bool_)))
             self._cities = np.concatenate((self._cities, np.full(more, NOWHERE, np.int32)))
             self._cards.ensure_room(room)
             self._columns.ensure_room(room)
@@ -121,6 +131,7 @@ class Catalogue:
         events = [event.row for event in described]
         leaves = [_NEVER if is_cancelled(event) else event.start_time for event in events]
         self._opens_until[indices] = leaves
+        self._is_in_table[indices] = True
         self._cities[indices] = [self._number_of(event.city) for event in events]
         self._columns.put(indices, events)
         self._changed()
@@ -136,8 +147,9 @@ class Catalogue:
             self._cards.put(nameless, [unlisted_card(event_ids[index]) for index in nameless])
 
     def close(self, index: int) -> None:
-        """Take an event out of all answers; as a reason it keeps its title."""
+        """Take an event out of all answers that is in the table no more; as a reason it keeps its title."""
         self._opens_until[index] = _NEVER
+        self._is_in_table[index] = False
         self._changed()
 
     def candidates(self, city: str | None, now: float, limits: Limits = NO_LIMITS) -> Candidates:

@@ -97,8 +97,9 @@ class ContentIndex:
             rows = rows_of(rows, np.where(self._places < rows.n_rows, self._places, -1))
             rest()
         n_events = max([rows.n_rows, *(event + 1 for event in self._changed)])
-        rows = replace_rows(rows, self._changed, n_events)
-        rest()
+        if self._changed:
+            rows = replace_rows(rows, self._changed, n_events)
+            rest()
         kinds, names = self._features.so_far()
         labels = self.labels if self.labels.bounds.size == len(names) + 1 else join_labels(names)
         rest()

@@ -1,6 +1,7 @@
 """The ids of all events by their index, those of a model and those that came since."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import overload
 
 from core.vocabulary import Vocabulary
@@ -31,6 +32,9 @@ class EventIds(Sequence[str]):
             return [self[one] for one in range(*index.indices(len(self)))]
         n_trained = len(self._trained)
         return self._since[index - n_trained] if index >= n_trained else self._trained.id_at(index)
+
+    def __iter__(self) -> Iterator[str]:
+        return chain(self._trained, self._since)
 
     def __len__(self) -> int:
         return len(self._trained) + len(self._since)

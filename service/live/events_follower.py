@@ -1,12 +1,14 @@
 """Follows the site's table of events, so that new, changed, cancelled and deleted ones are right within seconds."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+
+import numpy as np
 
 from service.live.description import Described, describe, up_to_date
 from service.live.last_known import LastKnown
 from service.live.state import LiveState
-from service.pacing import Pace, no_rest
+from service.pacing import in_one_go, in_pieces
 from service.storage.database import Database
 from service.storage.queries.events import (
     EventRow,
@@ -40,7 +42,6 @@ class EventsFollower:
         self._clock = clock
         self._seen: EventsFingerprint | None = None  #: of the table as far as the catalogue goes
         self._look_again_at = float("inf")
-        self._known: set[str] = set()
         self._undated: set[str] = set()  #: rows without a real start, which are no events
 
     def begin_use(self) -> None:
@@ -49,9 +50,7 @@ class EventsFollower:
 
     def take_kept(self, events: Sequence[Described]) -> None:
         """Take events that were kept, in a thread, before the state is in use."""
-        described = up_to_date(events)
-        self._state.put_described(described)
-        self._know(described)
+        self._state.put_described(up_to_date(events))
 
     async def start_from(self, fingerprint: EventsFingerprint | None) -> None:
         """All that were kept are taken; without their fingerprint the first look at the table reads all of it."""
@@ -65,9 +64,9 @@ class EventsFollower:
         """
         self._is_in_use = True
         self._seen, self._look_again_at = other._seen, other._look_again_at
-        self._known, self._undated = set(other._known), set(other._undated)
-        await in_thread_to_the_end(self._state.settle_events)
-        await in_thread_to_the_end(self._state.build_content, Pace().rest)
+        self._undated = other._undated
+        await in_thread_to_the_end(in_pieces, self._state.settle_events)
+        await in_thread_to_the_end(in_pieces, self._state.build_content)
 
     async def follow(self) -> None:
         """Take over what was added, changed or deleted since the last call. Raises StorageError."""
@@ -90,22 +89,24 @@ class EventsFollower:
     async def _settle(self) -> None:
         """Let requests know what came; what takes long does so in a thread."""
         self._state.settle_events()
-        await in_thread_to_the_end(self._state.build_content, Pace().rest if self._is_in_use else no_rest)
+        run = in_pieces if self._is_in_use else in_one_go
+        await in_thread_to_the_end(run, self._state.build_content)
 
     async def _compare(self, count: int) -> set[str]:
         """Where the number of events is not the expected one, find those that are gone, which are returned.
 
         Also those that came with the time of a change long ago, as from a backup, which no look at changes finds.
         """
-        if count == len(self._known) + len(self._undated):
+        if count == np.count_nonzero(self._state.catalogue.is_in_table) + len(self._undated):
             return set()
         ids = await read_event_ids(self._database)
-        gone = self._known - ids
+        known = await in_thread_to_the_end(self._state.listed_event_ids)
+        gone = known - ids
         self._state.close_events(gone)
-        self._known -= gone
-        if not ids <= self._known | self._undated:
+        if not ids <= known | self._undated:
             await self._take_all()
-        self._undated = ids - self._known
+            known = await in_thread_to_the_end(self._state.listed_event_ids)
+        self._undated = ids - known
         return gone
 
     async def _take_all(self) -> None:
@@ -125,16 +126,11 @@ class EventsFollower:
         if not self._is_in_use:
             described = await in_thread_to_the_end(describe, events)
             await in_thread_to_the_end(self._state.put_described, described)
-            self._know(described)
             return described
         described = []
         for start in range(0, len(events), _AT_ONCE):
             part = describe(events[start : start + _AT_ONCE])
             self._state.put_described(part)
-            self._know(part)
             described += part
             await asyncio.sleep(0)
         return described
-
-    def _know(self, events: Iterable[Described]) -> None:
-        self._known.update(event.event_id for event in events)

@@ -57,11 +57,14 @@ class EventColumns:
         """The same for events that are numbered otherwise (`service.live.renumbering`)."""
         other = EventColumns(0)
         other._prices = renumbered(self._prices, places, room, np.nan)
-        other._points = np.stack([renumbered(axis, places, room, np.nan) for axis in self._points])
         rest()
+        other._points = np.empty((3, room), np.float32)
+        for axis, before in zip(other._points, self._points, strict=True):
+            axis[:] = renumbered(before, places, room, np.nan)
+            rest()
         other.listed = renumbered(self.listed, places, room, 0)
         rest()
-        other.genres = self.genres.renumbered(places, room)
+        other.genres = self.genres.renumbered(places, room, rest)
         return other
 
     def ensure_room(self, room: int) -> None:

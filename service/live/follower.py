@@ -18,7 +18,7 @@ from service.live.last_known import LastKnown
 from service.live.pairs_follower import Fingerprints, PairsFollower
 from service.live.state import LiveState
 from service.live.tastes_follower import TastesFollower
-from service.pacing import Pace
+from service.pacing import in_pieces
 from service.storage.database import Database
 from service.storage.queries.privacy import erased_users
 from service.storage.queue import DurableQueue
@@ -82,10 +82,10 @@ class Follower:
 
         What people did since the model was trained comes from the queue and from `catch_up`, as at a start.
         """
-        numbers = await in_thread_to_the_end(self.state.numbers_of_events, before.state, Pace().rest)
+        numbers = await in_thread_to_the_end(in_pieces, self.state.numbers_of_events, before.state)
         for _ in range(_ATTEMPTS):
             changes = before.state.event_changes
-            await in_thread_to_the_end(self.state.take_over_events, before.state, numbers, Pace().rest)
+            await in_thread_to_the_end(in_pieces, self.state.take_over_events, before.state, numbers)
             if before.state.event_changes == changes:
                 break
         else:  # events come all the time: then those who ask wait for some milliseconds

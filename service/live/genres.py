@@ -1,6 +1,6 @@
 """Which events are of which genre, so that a filter by genre looks at no others."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 
 import numpy as np
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from service.live.cities import city_key as genre_key
 from service.live.renumbering import numbers_after, renumbered
+from service.pacing import no_rest
 
 _FIRST_ROOM = 1024
 _GONE = -1
@@ -31,7 +32,9 @@ class GenreIndex:
         ] = {}  #: asked for since the last change: the events of a genre
         self._bounds: NDArray[np.int64] = np.zeros((room, 2), np.int64)
 
-    def renumbered(self, places: NDArray[np.int32], room: int) -> "GenreIndex":
+    def renumbered(
+        self, places: NDArray[np.int32], room: int, rest: Callable[[], None] = no_rest
+    ) -> "GenreIndex":
         """The same for events that are numbered otherwise (`service.live.renumbering`).
 
         In a thread beside a `put` it comes out wrong, but it does come out.
@@ -41,9 +44,11 @@ class GenreIndex:
         genres, events = self._genres, self._events
         used = min(self._used, genres.size, events.size)
         numbers = numbers_after(places, self._bounds.shape[0])
+        rest()
         kept = numbers.take(events[:used], mode="clip")
         other._genres = _at_start(np.where(kept < 0, _GONE, genres[:used]).astype(np.int32), genres.size)
         other._events, other._used = _at_start(kept, genres.size), used
+        rest()
         other._bounds = renumbered(self._bounds, places, room, 0)
         return other
 

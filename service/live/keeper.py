@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeVar
 
 from core.bundle import BundleError
 from service.answers import ReadyAnswer
@@ -16,7 +17,7 @@ from service.live.trial import TrialFailedError, try_out
 from service.memory import give_freed_back
 from service.metrics import Metrics
 from service.models import Loaded, ModelRegistry, NoModelError
-from service.pacing import Pace, no_rest
+from service.pacing import in_one_go, in_pieces
 from service.serving import Serving
 from service.storage.database import Database
 from service.storage.errors import StorageError, StorageUnavailable
@@ -36,6 +37,8 @@ STALE_SECONDS = 15.0
 LOOKS_SHARE, LONGEST_PERIODS = 0.05, 1.5
 #: With a snapshot to start from, a database gets so long to say what is new before it is served.
 CATCH_UP_SECONDS = 1.0
+
+_T = TypeVar("_T")
 
 _FORESEEN = (StorageError, QueueError, BundleError, TrialFailedError, NoModelError, sqlite3.Error, OSError)
 
@@ -190,7 +193,7 @@ class Keeper:
     async def _prepare(self, version: str | None) -> Follower:
         """A model, verified, live, with its events and tried out."""
         model, facts = await self._load(version)
-        state = await asyncio.to_thread(LiveState, model, self._rests())
+        state = await asyncio.to_thread(self._run, LiveState, model)
         follower = Follower(
             state, facts, self._database, self._queue, self._last_known, self._clock, self._removals_seconds
         )
@@ -200,18 +203,18 @@ class Keeper:
         else:
             await follower.catch_up()
             self._current_at = time.monotonic()
-        await asyncio.to_thread(try_out, state, self._clock(), self._rests())
+        await asyncio.to_thread(self._run, try_out, state, self._clock())
         return follower
 
     async def _load(self, version: str | None) -> Loaded:
         verified, self._verified = self._verified, None
         if verified is not None and verified[0].version == version:
             return verified
-        return await asyncio.to_thread(self._registry.load, version, self._rests())
+        return await asyncio.to_thread(self._run, self._registry.load, version)
 
-    def _rests(self) -> Callable[[], None]:
-        """What a thread calls after each piece of work: beside those who ask it rests, at a start it need not."""
-        return no_rest if self._follower is None else Pace().rest
+    def _run(self, call: Callable[..., _T], *args: Any) -> _T:
+        """In a thread: what prepares a model. Beside those who ask it rests again and again, at a start it need not."""
+        return (in_one_go if self._follower is None else in_pieces)(call, *args)
 
     async def _has_catalogue(self, follower: Follower) -> bool:
         """Whether there are events to serve from without the database, which are taken over then."""
@@ -235,21 +238,28 @@ class Keeper:
             await self._step("queue", follower.follow_queue)  # what was acknowledged until here
         finally:
             self._next = None
-        before = [self._follower]
+        before = [] if self._follower is None else [self._follower]
         self._follower, self._refused = follower, None
         self._serving.current, self._serving.facts = follower.state, follower.facts
         version = follower.state.version
         self._metrics.set_model(version, follower.facts["trained_at"])
         logger.info("serving model %s", version)
-        await asyncio.to_thread(
-            _let_go, before
-        )  # what the model before has held, and the preparing of this one
+        # What the model before has held, and the preparing of this one.
+        await asyncio.to_thread(in_pieces, _let_go, before)
         await self._last_known.drop_changes(int(follower.facts["cutoff"]))
 
 
-def _let_go(last: list[Follower | None]) -> None:
-    """Drop the last reference to what does not serve any more, here, so that the event loop need not free it."""
+def _let_go(last: list[Follower], rest: Callable[[], None]) -> None:
+    """Drop the last reference to what does not serve any more, here, so that the event loop need not free it.
+
+    `last` is emptied; `rest` is called after each of its larger parts.
+    """
+    arrays = [array for follower in last for array in follower.state.model.arrays().values()]
     last.clear()
+    rest()
+    while arrays:
+        arrays.pop()
+        rest()
     give_freed_back()
 
 

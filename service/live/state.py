@@ -4,6 +4,7 @@ All of it belongs to the thread of the event loop: requests read it and changes 
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from service.live.description import Described, describe
 from service.live.event_ids import EventIds
 from service.live.history import Deed, PairHistory, untouched_since
 from service.live.labels import Labels
+from service.live.renumbering import numbers_after
 from service.live.stated import StatedTastes
 from service.live.statements import Stated, as_taste
 from service.live.telling import NOTHING_TOLD, Telling
@@ -52,10 +54,10 @@ class LiveState:
             sketch=model.sketch,
             rest=rest,
         )
+        rest()
         self._dismissed = Lookup(model.preferences.dismissed)
         self._new_users: dict[str, int] = {}
         self._new_events: dict[str, int] = {}
-        rest()
         self._event_ids = EventIds(model.events)
         self._has_unrated = (
             False  #: whether an event that the model never saw was listed and is not rated yet
@@ -249,11 +251,11 @@ class LiveState:
         when the other's `event_changes` is the same before and after. `settle_events` and `build_content` come next.
         """
         numbers = self._with_described(before, numbers)
-        known = np.flatnonzero(numbers >= 0)
-        places = np.full(self.live.n_events, -1, np.int32)
-        places[numbers[known]] = known
+        rest()
+        places = numbers_after(numbers, self.live.n_events)
         rest()
         self.catalogue = before.catalogue.renumbered(places, self.live.event_room, rest)
+        rest()
         self._content.take_over(before._content, places)
         self._has_unrated = self.live.n_events > len(self.model.events)
 
@@ -266,6 +268,10 @@ class LiveState:
             numbers[index] = self._ensure_event(before.event_ids[index])
         return numbers
 
+    def listed_event_ids(self) -> set[str]:
+        """The ids of all events that the site's table has, as far as that is known."""
+        return set(compress(self.event_ids, self.catalogue.is_in_table.tolist()))
+
     def close_events(self, event_ids: Iterable[str]) -> None:
         """Take events out of all answers that the site has deleted."""
         self.event_changes += 1
@@ -273,12 +279,13 @@ class LiveState:
             if (index := self.event_index(event_id)) >= 0:
                 self.catalogue.close(index)
 
-    def settle_events(self) -> None:
+    def settle_events(self, rest: Callable[[], None] = no_rest) -> None:
         """After events came: name the events that did not come, and rate those that the model never saw.
 
         They start at the mean popularity in their city, or of all events where the city is new.
         """
         self.catalogue.name_the_rest(self._event_ids)
+        rest()
         if not self._has_unrated:
             return
         self._has_unrated = False

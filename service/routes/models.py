@@ -23,7 +23,7 @@ from service.live.event import iso
 from service.live.keeper import Keeper
 from service.model_record import record_model
 from service.models import Loaded, ModelRegistry, NoModelError
-from service.pacing import Pace
+from service.pacing import in_pieces
 from service.refusals import Refusal, read_refusals
 from service.retraining import Retraining
 from service.routes.bodies import read_body
@@ -128,7 +128,7 @@ class ModelRoutes:
 
     def _publish(self, version: str | None) -> Loaded:
         try:
-            return self._registry.roll_back(version, Pace().rest)
+            return in_pieces(self._registry.roll_back, version)
         except NoModelError as error:
             raise NotFoundError(str(error)) from None
         except BundleError as error:

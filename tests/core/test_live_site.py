@@ -120,6 +120,17 @@ def test_many_preferences_at_once_are_set_as_one_after_the_other(data: st.DataOb
         np.testing.assert_array_equal(ours, theirs)
 
 
+@given(dense_matrices().filter(np.size), st.integers(1, 5))
+def test_squares_are_those_of_all_preferences_however_many_are_added_up_at_once(
+    dense: np.ndarray, at_once: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("core.live_site._AT_ONCE", at_once)
+        squares = live_site(dense).event_squares[: dense.shape[1]]
+
+    np.testing.assert_array_equal(squares, (dense.astype(np.int64) ** 2).sum(axis=0))
+
+
 @pytest.mark.parametrize("wrong", [([0, 9], [0, 0], [1, 1]), ([0], [-1], [1]), ([0, 0], [0, 0], [1, 256])])
 def test_of_many_preferences_none_is_set_when_one_is_out_of_range(wrong: Any) -> None:
     live = live_site(np.zeros((2, 2), np.uint8))

@@ -50,6 +50,44 @@ def test_a_bad_matrix_is_refused_with_what_is_wrong(field: str, value: np.ndarra
         sparse.check_rows(GOOD._replace(**{field: value}), 4)
 
 
+@given(strategies.matrices(), st.integers(1, 6))
+def test_pieces_of_the_rows_are_all_of_them_and_no_larger_than_their_last_row_makes_them(
+    matrix: tuple[Rows, int], at_once: int
+) -> None:
+    indptr = matrix[0].indptr
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sparse, "_AT_ONCE", at_once)
+        pieces = list(sparse.row_pieces(indptr))
+        sparse.check_rows(*matrix)
+
+    assert [row for piece in pieces for row in range(*piece)] == list(range(indptr.size - 1))
+    assert all(indptr[max(start, stop - 1)] - indptr[start] <= at_once for start, stop in pieces)
+
+
+def test_what_is_wrong_in_a_later_piece_is_told_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sparse, "_AT_ONCE", 1)
+    rested: list[None] = []
+    with pytest.raises(ValueError, match=r"^indices: 9 at position 2"):
+        sparse.check_rows(
+            GOOD._replace(indices=np.array([0, 3, 9], np.int32)), 4, lambda: rested.append(None)
+        )
+    assert len(rested) > 1
+
+
+@given(strategies.matrices(), st.data())
+def test_some_rows_come_in_the_order_asked_for(matrix: tuple[Rows, int], data: st.DataObject) -> None:
+    rows, _ = matrix
+    wanted = data.draw(st.lists(st.integers(-1, rows.n_rows - 1), max_size=8))
+
+    some = sparse.rows_of(rows, np.array(wanted, np.int32))
+
+    sizes = np.diff(some.indptr)
+    assert [row.tolist() for row in np.split(some.indices, some.indptr[1:-1])][: len(wanted)] == [
+        sparse.row_columns(rows, row).tolist() if row >= 0 else [] for row in wanted
+    ]
+    assert (sizes.size, some.indptr.dtype, some.indices.dtype) == (len(wanted), np.int64, np.int32)
+
+
 def test_pairs_are_checked_like_rows() -> None:
     sparse.check_pairs(Pairs(GOOD.indptr, GOOD.indices), 4)
     with pytest.raises(ValueError, match=r"^indices: 3 at position 1"):

@@ -100,6 +100,7 @@ def test_what_is_no_string_is_not_in_a_vocabulary() -> None:
         ("positions", np.array([0, 1, 3], np.int32), r"positions: each of 0\.\.2 expected once"),
         ("positions", np.array([0, 1, 1], np.int32), r"positions: each of 0\.\.2 expected once"),
         ("positions", np.array([0, 1], np.int32), r"positions: each of 0\.\.2 expected once"),
+        ("positions", np.array([0, -1, 2], np.int32), r"positions: each of 0\.\.2 expected once"),
         ("positions", np.zeros((3, 1), np.int32), "positions: expected one dimension of int32"),
     ],
 )
@@ -118,10 +119,18 @@ def test_a_missing_array_is_refused_by_name() -> None:
         Vocabulary.from_arrays(arrays)
 
 
-@given(st.lists(IDS, unique=True), st.lists(IDS, unique=True), st.sampled_from([1, 3, 1 << 64]))
-def test_ids_are_found_in_another_vocabulary(ids: list[str], others: list[str], n_hashes: int) -> None:
+@given(
+    st.lists(IDS, unique=True),
+    st.lists(IDS, unique=True),
+    st.sampled_from([1, 3, 1 << 64]),
+    st.sampled_from([1, 2, 100]),
+)
+def test_ids_are_found_in_another_vocabulary(
+    ids: list[str], others: list[str], n_hashes: int, at_once: int
+) -> None:
     real = vocabulary._hash
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(vocabulary, "_hash", lambda encoded: real(encoded) % n_hashes)
+        patch.setattr(vocabulary, "_AT_ONCE", at_once)
         mine, theirs = Vocabulary.from_ids(ids), Vocabulary.from_ids(dict.fromkeys([*others, *ids[1::2]]))
         assert mine.indices_in(theirs).tolist() == [theirs.index_of(id_) for id_ in ids]

@@ -1,9 +1,10 @@
 from typing import NamedTuple
 
+import numba
 import numpy as np
 import pytest
 
-from core.kernels.held import Held, held_in
+from core.kernels.held import Held, held_in, type_of
 from core.kernels.jit import kernel, pinned
 
 
@@ -61,3 +62,14 @@ def test_what_is_held_is_kept_alive() -> None:
 def test_only_arrays_in_c_order_can_be_held(part: object) -> None:
     with pytest.raises(TypeError, match="C-contiguous"):
         Held((np.ones(2), part))
+
+
+def test_types_are_those_that_numba_finds() -> None:
+    read_only = np.zeros(3, np.int32)
+    read_only.flags.writeable = False
+    table = np.zeros((3, 4), np.float32)
+    values = [read_only, np.zeros(3, np.int32), np.zeros(3, np.int64), table, table.T, table[:, ::2]]
+    values += [both(), both().pair, (table, 1, 2.0, np.float32(3.0)), Held(both())]
+
+    for value in (*values, *values):  # the second time from what is known
+        assert type_of(value) == numba.typeof(value)

@@ -212,6 +212,17 @@ def test_deleted_events_leave_all_answers_and_unknown_ones_do_not_matter(state):
     assert liked_by(state, "ann") == {"rock": 255, "trad": 255}
 
 
+def test_events_of_the_table_are_those_that_came_and_did_not_go():
+    state = live_state(a_model(LIKES), [*EVENTS, an_event("blues")])
+    state.apply("ann", "heard of", Action.CLICK)
+    state.close_events(["trad", "never listed"])
+
+    assert state.listed_event_ids() == {"rock", "jazz", "blues"}
+
+    state.put_events([an_event("trad"), an_event("late")])
+    assert state.listed_event_ids() == {"rock", "jazz", "blues", "trad", "late"}
+
+
 def test_a_forgotten_person_has_no_profile_and_may_be_shown_everything(state):
     state.apply("cat", "trad", Action.HIDE)
     state.apply("cat", "new", Action.SAVE)
@@ -396,6 +407,7 @@ def test_a_state_that_took_over_events_answers_as_one_that_read_them(model, n_la
     state = taken_over(model, before, LISTED[len(listed) :])
 
     assert answers_of(state) == answers_of(live_state(model, LISTED))
+    assert state.listed_event_ids() == {event.event_id for event in LISTED}
     newest_first = state.catalogue.latest_first().tolist()
     assert [state.event_ids[event] for event in newest_first if state.catalogue.is_listed[event]] == [
         event.event_id for event in LISTED
