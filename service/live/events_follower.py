@@ -9,7 +9,7 @@ from service.live.description import Described, describe, up_to_date
 from service.live.last_known import LastKnown
 from service.live.state import LiveState
 from service.pacing import in_one_go, in_pieces
-from service.storage.database import Database
+from service.storage.database import ChangeMark, Database
 from service.storage.queries.events import (
     EventRow,
     EventsFingerprint,
@@ -41,6 +41,7 @@ class EventsFollower:
         self._last_known = last_known
         self._clock = clock
         self._seen: EventsFingerprint | None = None  #: of the table as far as the catalogue goes
+        self._mark: ChangeMark | None = None  #: of the table when it was last looked at
         self._look_again_at = float("inf")
         self._undated: set[str] = set()  #: rows without a real start, which are no events
 
@@ -63,15 +64,20 @@ class EventsFollower:
         From now on both states number features together, so that events come to this one bit by bit as well.
         """
         self._is_in_use = True
-        self._seen, self._look_again_at = other._seen, other._look_again_at
+        self._seen, self._mark, self._look_again_at = other._seen, other._mark, other._look_again_at
         self._undated = other._undated
         await in_thread_to_the_end(in_pieces, self._state.settle_events)
         await in_thread_to_the_end(in_pieces, self._state.build_content)
 
     async def follow(self) -> None:
         """Take over what was added, changed or deleted since the last call. Raises StorageError."""
-        fingerprint = await events_fingerprint(self._database)
-        if fingerprint == self._seen and self._clock() < self._look_again_at:
+        mark = await self._database.change_mark(("events",))
+        may_rest = self._clock() < self._look_again_at
+        if mark is not None and mark == self._mark and may_rest:
+            return
+        fingerprint = await events_fingerprint(self._database)  # a pass over the table
+        if fingerprint == self._seen and may_rest:
+            self._mark = mark
             return
         is_new = fingerprint != self._seen
         if self._seen is None:
@@ -83,7 +89,7 @@ class EventsFollower:
         gone = await self._compare(fingerprint.count)
         await self._last_known.put_events(changed, gone, fingerprint)
         await self._settle()
-        self._seen = fingerprint
+        self._seen, self._mark = fingerprint, mark
         self._look_again_at = self._clock() + LOOK_AGAIN_SECONDS if is_new else float("inf")
 
     async def _settle(self) -> None:

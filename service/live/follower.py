@@ -19,12 +19,16 @@ from service.live.pairs_follower import Fingerprints, PairsFollower
 from service.live.state import LiveState
 from service.live.tastes_follower import TastesFollower
 from service.pacing import in_pieces
-from service.storage.database import Database
+from service.storage.database import ChangeMark, Database
+from service.storage.queries.pair_tables import HIDDEN, SAVED
+from service.storage.queries.people import STATING_TABLES
 from service.storage.queries.privacy import erased_users
 from service.storage.queue import DurableQueue
 from service.storage.queue_entries import FeedbackEntry
 from service.tasks import in_thread_to_the_end
 
+#: Everything that is followed in the database.
+_TABLES = ("events", SAVED.name, HIDDEN.name, *STATING_TABLES, "ml_feedback", "ml_erased_users")
 #: How often events are taken over in a thread, for nothing where some change meanwhile.
 _ATTEMPTS = 3
 
@@ -32,7 +36,7 @@ _ATTEMPTS = 3
 class _Carried(NamedTuple):
     """What another follower knew of the database when its state was taken over."""
 
-    mark: int | None  #: of a database in which there was nothing left to see
+    mark: ChangeMark | None  #: of a database in which there was nothing left to see
     fingerprints: Fingerprints
     removals_at: float
 
@@ -64,7 +68,7 @@ class Follower:
         self._queue_position = 0
         self._removals_seconds = removals_seconds
         self._removals_at = float("-inf")
-        self._followed_mark: int | None = None
+        self._followed_mark: ChangeMark | None = None
         self._carried: _Carried | None = None
 
     async def start(self) -> bool:
@@ -131,7 +135,7 @@ class Follower:
 
     async def follow_site(self) -> None:
         """Apply everything that was written to the database since the last call. Raises StorageError, QueueError."""
-        mark = await self._database.change_mark()
+        mark = await self._database.change_mark(_TABLES)
         if mark is not None and mark == self._followed_mark:
             return
         await self._follow_changes()
@@ -147,7 +151,7 @@ class Follower:
         Raises StorageError, QueueError.
         """
         carried = self._carried
-        mark = await self._database.change_mark()
+        mark = await self._database.change_mark(_TABLES)
         has_all_events = carried is not None and mark is not None and mark == carried.mark
         await self._follow_changes(events=not has_all_events)
         if carried is not None:

@@ -13,7 +13,7 @@ from core.model import Model
 from service.live.intake import Intake
 from service.live.last_known import LastKnown
 from service.live.site_tables import Pair, SiteTable
-from service.storage.database import Database
+from service.storage.database import ChangeMark, Database
 from service.storage.queries.changes import (
     BucketFingerprint,
     pair_fingerprints,
@@ -59,6 +59,8 @@ class PairsFollower:
         self._cutoff = float(facts["cutoff"])
         self._looked_at = int(self._cutoff)  #: by the database's clock
         bases = {SAVED.name: model.saved, HIDDEN.name: model.hidden}
+        #: The tables' marks when all of their rows were last compared with what is known.
+        self._compared: dict[str, ChangeMark | None] = {}
         self._known = {
             name: SiteTable(base, model.users, model.events, _fingerprints(facts, name))
             for name, base in bases.items()
@@ -102,6 +104,9 @@ class PairsFollower:
         at = await server_time(self._database) - 1
         for table in _TABLES:
             known = self._known[table.name]
+            mark = await self._database.change_mark((table.name,))
+            if mark is not None and mark == self._compared.get(table.name):
+                continue
             fingerprints = (
                 await pair_fingerprints(self._database, table) if seen is None else seen[table.name]
             )
@@ -119,6 +124,8 @@ class PairsFollower:
                 )
                 if difference.removed:
                     await self._take_back(table, sorted(difference.removed), at)
+            if seen is None:
+                self._compared[table.name] = mark
 
     async def _apply_new(
         self, table: PairTable, rows: list[tuple[str, str, int]]

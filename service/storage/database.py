@@ -12,6 +12,8 @@ from service.storage.dialect import Dialect, Statement
 MOST_CONNECTIONS = 4
 
 Row = tuple[Any, ...]
+#: Equal to another of the same tables only while nothing in them has changed.
+ChangeMark = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -84,8 +86,11 @@ class Database(Session, Protocol):
         """
         ...
 
-    async def change_mark(self) -> int | None:
-        """A number that stays the same while nobody else changes the database; None where none tells that."""
+    async def change_mark(self, tables: Sequence[str]) -> ChangeMark | None:
+        """Something that stays the same while nobody else changes these tables; None where nothing tells that.
+
+        A change that is made after it was asked for makes the next one differ.
+        """
         ...
 
     async def close(self) -> None:

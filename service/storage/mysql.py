@@ -6,9 +6,16 @@ from typing import Any
 
 from asyncmy.connection import Connection
 
-from service.storage.database import DatabaseSettings, Row, Session
+from service.storage.database import ChangeMark, DatabaseSettings, Row, Session
 from service.storage.dialect import MYSQL, Dialect, Statement
 from service.storage.mysql_pool import ConnectionPool
+
+#: When tables were changed last, and what time it is: seconds of the server, whose zone is the same for both.
+_CHANGED_AT = Statement(
+    "SELECT TABLE_NAME, {epoch:UPDATE_TIME}, {epoch:CURRENT_TIMESTAMP} FROM information_schema.TABLES"
+    " WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME IN ({list}) ORDER BY TABLE_NAME"
+)
+_SETTLED_SECONDS, _BELIEVED_SECONDS = 2, 600
 
 
 class MySQLDatabase:
@@ -34,8 +41,21 @@ class MySQLDatabase:
     def transaction(self) -> AbstractAsyncContextManager[Session]:
         return self._transaction()
 
-    async def change_mark(self) -> int | None:
-        return None
+    async def change_mark(self, tables: Sequence[str]) -> ChangeMark | None:
+        """When each table was changed last, which the server knows for InnoDB once that was since it started.
+
+        Times are whole seconds, so one that is hardly over may see another change. What the server says is believed for
+        `_BELIEVED_SECONDS`, then the mark is another whether anything has changed or not.
+        """
+        rows = await self.fetch(_CHANGED_AT.with_list(len(tables)), tables)
+        if len(rows) < len(tables):
+            return None
+        times: list[int] = []
+        for _, changed_at, now in rows:
+            if changed_at is None or changed_at + _SETTLED_SECONDS > now:
+                return None
+            times.append(int(changed_at))
+        return (rows[0][2] // _BELIEVED_SECONDS, *times)
 
     async def close(self) -> None:
         await self._pool.close()

@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from service.storage.database import Row, Session
+from service.storage.database import ChangeMark, Row, Session
 from service.storage.dialect import SQLITE, Dialect, Statement
 from service.storage.errors import StatementError, StorageError, StorageUnavailable
 
@@ -84,10 +84,11 @@ class SQLiteDatabase:
     def transaction(self) -> AbstractAsyncContextManager[Session]:
         return self._transaction()
 
-    async def change_mark(self) -> int | None:
+    async def change_mark(self, tables: Sequence[str]) -> ChangeMark | None:
+        """Of the whole file, whichever tables are asked about."""
         async with self._turn:
             [(version,)] = await self._in_thread(self._fetch_in_thread, "PRAGMA data_version", ())
-            return int(version)
+            return (int(version),)
 
     async def close(self) -> None:
         async with self._turn:

@@ -19,7 +19,7 @@ LISTENING = Statement(
 )
 STATING_PEOPLE = Statement("SELECT CAST(user_id AS CHAR) FROM {table}")
 PEOPLE_FINGERPRINT = Statement("SELECT COUNT(*), COALESCE(SUM({checksum:user_id}), 0) FROM {table}")
-_TABLES = ("user_preferences", "user_spotify")
+STATING_TABLES = ("user_preferences", "user_spotify")
 
 #: For both tables, the number of their rows and a checksum of whose they are.
 PeopleFingerprint = tuple[tuple[int, int], ...]
@@ -86,13 +86,13 @@ async def read_listening(session: Session, since: int = 0) -> ListeningBatch:
 
 async def people_fingerprint(session: Session) -> PeopleFingerprint:
     """Changes when a row comes or goes: nothing else tells that one was deleted."""
-    rows = [await session.fetch(PEOPLE_FINGERPRINT.with_names(table=table)) for table in _TABLES]
+    rows = [await session.fetch(PEOPLE_FINGERPRINT.with_names(table=table)) for table in STATING_TABLES]
     return tuple((count, int(checksum)) for [(count, checksum)] in rows)
 
 
 async def stating_people(session: Session) -> StatingPeople:
     """Whose rows there are."""
-    rows = [await session.fetch(STATING_PEOPLE.with_names(table=table)) for table in _TABLES]
+    rows = [await session.fetch(STATING_PEOPLE.with_names(table=table)) for table in STATING_TABLES]
     return StatingPeople(*({user_id for (user_id,) in found} for found in rows))
 
 

@@ -6,10 +6,12 @@ import pytest
 from service.storage.database import Database, DatabaseSettings
 from service.storage.dialect import Statement
 from service.storage.errors import StatementError, StorageUnavailable
+from service.storage.opening import open_database
 
 ADD = Statement("INSERT INTO recommendation_cache (cache_key, user_id) VALUES (?, ?)")
 KEYS = Statement("SELECT cache_key FROM recommendation_cache ORDER BY cache_key")
 CHANGE = Statement("UPDATE recommendation_cache SET user_id = ? WHERE cache_key = ?")
+REMOVE = Statement("DELETE FROM recommendation_cache")
 
 
 async def keys(db: Database) -> list[str]:
@@ -138,3 +140,47 @@ def test_the_password_is_never_shown() -> None:
 def test_wrong_settings_are_named(wrong: dict[str, object], named: str) -> None:
     with pytest.raises(ValueError, match=named):
         DatabaseSettings(**wrong)  # type: ignore[arg-type]
+
+
+async def resting_mark(db: Database, tables: tuple[str, ...]) -> tuple[int, ...]:
+    """The mark once the server is sure of it."""
+    async with asyncio.timeout(10):
+        # The server has no event to wait for.
+        while (mark := await db.change_mark(tables)) is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.2)
+    return mark
+
+
+async def test_a_change_mark_is_another_after_every_write_of_somebody_else(
+    db: Database, migrated_settings: DatabaseSettings
+) -> None:
+    tables = ("ml_feedback", "recommendation_cache")
+    other = await open_database(migrated_settings)
+    await other.execute(ADD, ("a", None))
+    await other.execute(
+        Statement("INSERT INTO ml_feedback (user_id, event_id, action) VALUES (1, 1, 'save')")
+    )
+    seen = await resting_mark(db, tables)
+    assert await db.change_mark(tables) == seen
+    await other.execute(CHANGE, ("2", "a"))
+    assert await db.change_mark(tables) != seen
+    changed = await resting_mark(db, tables)
+    await other.execute(REMOVE, ())
+    assert await db.change_mark(tables) != changed
+    await other.close()
+
+    assert changed != seen
+
+
+async def test_a_transaction_changes_the_mark_when_it_is_committed(
+    db: Database, migrated_settings: DatabaseSettings
+) -> None:
+    tables = ("recommendation_cache",)
+    other = await open_database(migrated_settings)
+    await other.execute(ADD, ("a", None))
+    mark = await resting_mark(db, tables)
+    async with other.transaction() as session:
+        await session.execute(ADD, ("b", None))
+        assert await db.change_mark(tables) == mark
+    assert await db.change_mark(tables) != mark
+    await other.close()

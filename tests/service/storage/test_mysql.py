@@ -247,3 +247,15 @@ async def test_a_wrong_password_is_refused_by_mysql_s_own_login(
     with pytest.raises(StorageUnavailable, match="Access denied"):
         await database.fetch(ONE)
     await database.close()
+
+
+async def test_nothing_is_said_of_a_table_that_the_server_knows_no_time_of(
+    db: Database, mariadb_server: MariaDBServer, site_settings: DatabaseSettings
+) -> None:
+    mariadb_server.run_sql(
+        "CREATE TABLE plain (id INT); CREATE VIEW seen AS SELECT id FROM plain", site_settings.name
+    )
+
+    assert await db.change_mark(("plain",)) is None
+    assert await db.change_mark(("seen",)) is None
+    assert await db.change_mark(("absent",)) is None
