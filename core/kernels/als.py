@@ -10,9 +10,12 @@ the system to solve is as large as the profile, not as the vectors, and what eac
 stands in the formula.
 """
 
-import numpy as np
+from typing import NamedTuple
 
-from core.kernels.dot import BLOCK, dot_of_block
+import numpy as np
+from numpy.typing import NDArray
+
+from core.kernels.dot import SHIFT, SHIFTED_BLOCK, dot_of_shifted
 from core.kernels.heap import index_of, keep_best, key_of, push_bounded, score_of, sort_best_first, sort_keys
 from core.kernels.held import held_in
 from core.kernels.jit import inlined, kernel
@@ -62,24 +65,50 @@ def folded_positions(extra):  # type: ignore[no-untyped-def]
     return positions
 
 
-@inlined
-def product(values, one, other):  # type: ignore[no-untyped-def]
-    """The product of two rows of int8 values, a whole number."""
-    total, n_factors = np.int32(0), values.shape[1]
-    one_start, other_start = np.int64(one) * n_factors, np.int64(other) * n_factors
-    whole = n_factors // BLOCK * BLOCK
-    for start in range(0, whole, BLOCK):
-        total = np.int32(total + dot_of_block(values, one_start + start, values, other_start + start))
-    for factor in range(np.uint64(whole), np.uint64(n_factors)):
-        total = np.int32(total + np.int32(values[one, factor]) * np.int32(values[other, factor]))
-    return total
+class Folded(NamedTuple):
+    """What the events of a profile count, and their vectors, side by side."""
+
+    positions: NDArray[np.int32]  #: [m], ascending positions in the profile
+    weights: NDArray[np.float64]  #: [m], w
+    rows: NDArray[np.int8]  #: [m, width], the values of their vectors, 0 behind the last factor
+    steps: NDArray[np.float64]  #: [m], those of their vectors
+    sums: NDArray[np.int32]  #: [m], SHIFT times the sum of the values
 
 
 @inlined
-def similarity(factors, one, other):  # type: ignore[no-untyped-def]
-    """z_e·z_i of two events."""
-    whole = product(factors.values, np.uint32(one), np.uint32(other))
-    return np.float64(whole) * np.float64(factors.steps[one]) * np.float64(factors.steps[other])
+def rows_of(profile, factors, positions):  # type: ignore[no-untyped-def]
+    """The vectors of the events at some positions of a profile: rows, steps and sums as `Folded` has them."""
+    n_factors, size = factors.values.shape[1], positions.size
+    width = (n_factors + SHIFTED_BLOCK - 1) // SHIFTED_BLOCK * SHIFTED_BLOCK
+    rows, steps = np.empty((size, width), np.int8), np.empty(size, np.float64)
+    sums = np.empty(size, np.int32)
+    for place in range(size):
+        if place + ROWS_AHEAD < size:
+            ask_for_row(factors, profile.events[positions[place + ROWS_AHEAD]])
+        event = np.uint32(profile.events[positions[place]])
+        total = np.int32(0)
+        for factor in range(n_factors):
+            value = factors.values[event, factor]
+            rows[place, factor] = value
+            total = np.int32(total + np.int32(value))
+        rows[place, n_factors:] = 0
+        steps[place], sums[place] = np.float64(factors.steps[event]), np.int32(np.int32(SHIFT) * total)
+    return rows, steps, sums
+
+
+@inlined
+def shift(values, shifted):  # type: ignore[no-untyped-def]
+    """Write the values int8[factors] of a row to shifted uint8[width] as `similarity` takes them."""
+    for factor in range(values.size):
+        shifted[factor] = np.uint8((np.int32(values[factor]) + np.int32(SHIFT)) & np.int32(255))
+
+
+@inlined
+def similarity(shifted, step, rows, steps, sums, place):  # type: ignore[no-untyped-def]
+    """z_e·z_i of an event, whose values are shifted, and the one at a place of rows that are folded in."""
+    width = rows.shape[1]
+    whole = dot_of_shifted(shifted, 0, rows, np.int64(place) * width, width // SHIFTED_BLOCK) - sums[place]
+    return np.float64(np.int32(whole)) * step * steps[place]
 
 
 @inlined
@@ -114,40 +143,40 @@ def solve(system, right):  # type: ignore[no-untyped-def]
 
 @inlined
 def fold_in(profile, factors, activity):  # type: ignore[no-untyped-def]
-    """What the events of a profile count: their positions int32[m] in the profile, ascending, and w float64[m]."""
+    """What the events of a profile count, `Folded`."""
     extra = confidence_of(profile, factors, activity)
     positions = folded_positions(extra)
     size = positions.size
+    rows, steps, sums = rows_of(profile, factors, positions)
     system, weights = np.empty((size, size), np.float64), np.empty(size, np.float64)
-    roots = np.empty(size, np.float64)
+    roots, shifted = np.empty(size, np.float64), np.zeros(rows.shape[1], np.uint8)
     for place in range(size):
         roots[place] = np.sqrt(np.float64(extra[positions[place]]))
         weights[place] = roots[place] + 1.0 / roots[place]
     for row in range(size):
-        event = profile.events[positions[row]]
+        shift(rows[row], shifted)
         for column in range(row, size):
-            other = profile.events[positions[column]]
-            system[row, column] = roots[row] * roots[column] * similarity(factors, event, other)
+            product = similarity(shifted, steps[row], rows, steps, sums, column)
+            system[row, column] = roots[row] * roots[column] * product
         system[row, row] += 1.0
     solve(system, weights)
     for place in range(size):
         weights[place] *= roots[place]
-    return positions, weights
+    return Folded(positions, weights, rows, steps, sums)
 
 
 @inlined
-def vector_of(profile, factors, positions, weights, greatest_whole, whole):  # type: ignore[no-untyped-def]
+def vector_of(folded, greatest_whole, whole):  # type: ignore[no-untyped-def]
     """Write the person's vector to `whole` [factors], whose greatest component becomes `greatest_whole`.
 
     The type of `whole` is that of the components. Returns the worth of one step of it, float64.
     """
-    n_factors = factors.values.shape[1]
+    n_factors = whole.size
     vector = np.zeros(n_factors, np.float64)
-    for place in range(positions.size):
-        event = np.uint32(profile.events[positions[place]])
-        amount = weights[place] * np.float64(factors.steps[event])
-        for factor in range(n_factors):
-            vector[factor] += amount * np.float64(factors.values[event, factor])
+    for place in range(np.uint64(folded.weights.size)):
+        amount = folded.weights[place] * folded.steps[place]
+        for factor in range(np.uint64(n_factors)):
+            vector[factor] += amount * np.float64(folded.rows[place, factor])
     greatest = 0.0
     for factor in range(n_factors):
         greatest = max(greatest, abs(vector[factor]))
@@ -207,14 +236,20 @@ def keep_best_by_vector(open_events, factors, sketch, vector, step, excluded, sp
 
 
 @inlined
-def add_shares(profile, factors, positions, weights, event, scale, shares):  # type: ignore[no-untyped-def]
-    """Add to shares float64[p] what each event of the profile adds to `scale` times an event's score; return that."""
+def add_shares(factors, folded, event, scale, shifted, shares):  # type: ignore[no-untyped-def]
+    """Add to shares float64[p] what each event of the profile adds to `scale` times an event's score; return that.
+
+    shifted uint8[width] is scratch space.
+    """
     score = 0.0
     if event < factors.steps.size:
-        for place in range(positions.size):
-            position = positions[place]
-            share = weights[place] * similarity(factors, event, profile.events[position]) * scale
-            shares[position] += share
+        row = np.uint32(event)
+        shift(factors.values[row], shifted)
+        step = np.float64(factors.steps[row])
+        for place in range(folded.positions.size):
+            product = similarity(shifted, step, folded.rows, folded.steps, folded.sums, place)
+            share = folded.weights[place] * product * scale
+            shares[folded.positions[place]] += share
             score += share
     return score
 
@@ -229,18 +264,19 @@ def recommend_by_factors(profile, open_events, factors, sketch, activity, space,
     """
     factors, sketch = held_in(factors), held_in(sketch)
     space, answer = held_in(space), held_in(answer)
-    positions, weights = fold_in(profile, factors, activity)
-    if positions.size == 0:
+    folded = fold_in(profile, factors, activity)
+    if folded.positions.size == 0:
         return 0
     vector = np.empty(factors.values.shape[1], np.int16)
-    step = vector_of(profile, factors, positions, weights, _SIXTEEN_BITS, vector)
+    step = vector_of(folded, _SIXTEEN_BITS, vector)
     capacity, keys = answer.events.size, space.keys
     found = keep_best_by_vector(open_events, factors, sketch, vector, step, profile.excluded, space, capacity)
     shares = np.zeros((found, profile.events.size), np.float64)
+    shifted = np.zeros(folded.rows.shape[1], np.uint8)
     size, greatest = np.int64(0), 1.0
     for place in range(found):
         event = index_of(keys[place])
-        score = add_shares(profile, factors, positions, weights, event, 1.0, shares[place])
+        score = add_shares(factors, folded, event, 1.0, shifted, shares[place])
         space.touched_events[event] = place
         greatest = max(greatest, score)
         keys[size] = key_of(np.float32(score), event)

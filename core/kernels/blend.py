@@ -58,11 +58,11 @@ def name_by_votes(profile, site, half_powers, open_events, space, neighbours, po
 
 
 @inlined
-def add_factor_scores(profile, factors, positions, weights, events, scores):  # type: ignore[no-untyped-def]
+def add_factor_scores(factors, folded, events, scores):  # type: ignore[no-untyped-def]
     """Write to scores float64[m] what the factors say of each event, 0 where that is against it."""
     n_factors = factors.values.shape[1]
     whole = np.empty(n_factors, np.int32)
-    step = vector_of(profile, factors, positions, weights, _THIRTY_BITS, whole)
+    step = vector_of(folded, _THIRTY_BITS, whole)
     # Sums of products with 16 bits fit into 32, in which a processor adds up twice as many at a time.
     high, low = np.empty(n_factors, np.int16), np.empty(n_factors, np.int16)
     for factor in range(n_factors):
@@ -119,12 +119,12 @@ def discounts_of(events, masses, discount):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def score_components(profile, factors, folded, pool, n_pool, popularity, masses, discount):  # type: ignore[no-untyped-def]
+def score_components(factors, folded, pool, n_pool, popularity, masses, discount):  # type: ignore[no-untyped-def]
     """float64[components, m]: the scores of a pool of events, the collaborative ones discounted; and the discounts."""
     events = pool.events[:n_pool]
     scores = np.zeros((COMPONENTS, n_pool), np.float64)
     discounts = discounts_of(events, masses, discount)
-    add_factor_scores(profile, factors, folded[0], folded[1], events, scores[Component.FACTORS])
+    add_factor_scores(factors, folded, events, scores[Component.FACTORS])
     for place in range(events.size):
         event = events[place]
         scores[Component.NEIGHBOURS, place] = np.float64(pool.votes[place]) * discounts[place]
@@ -167,7 +167,7 @@ def components(  # type: ignore[no-untyped-def]
     neighbours, pool = held_in(neighbours), held_in(pool)
     n_pool, _, _, _ = name_by_votes(profile, site, half_powers, open_events, space, neighbours, pool)
     folded = fold_in(profile, factors, activity)
-    scores, _ = score_components(profile, factors, folded, pool, n_pool, popularity, masses, np.float32(0.0))
+    scores, _ = score_components(factors, folded, pool, n_pool, popularity, masses, np.float32(0.0))
     return scores
 
 
@@ -207,7 +207,7 @@ def blend(  # type: ignore[no-untyped-def]
             taste, content, open_events, profile.excluded, content_space, NAMED_BY_CONTENT, pool, n_pool
         )
     folded = fold_in(profile, factors, activity)
-    scores, discounts = score_components(profile, factors, folded, pool, n_pool, popularity, masses, discount)
+    scores, discounts = score_components(factors, folded, pool, n_pool, popularity, masses, discount)
     units = units_of_components(scores, weights)
     n_answers = keep_best_blended(scores, units, pool.events[:n_pool], space, answer.events.size)
     write_ranked(space.keys, n_answers, answer)
@@ -226,6 +226,7 @@ def blend(  # type: ignore[no-untyped-def]
         profile, factors_of(profile, site), site, log, space, neighbours, n_neighbours, answer, n_answers
     )
     shares = np.zeros(profile.events.size, np.float64)
+    shifted = np.zeros(folded.rows.shape[1], np.uint8)
     for rank_ in range(n_answers):
         event = answer.events[rank_]
         place = space.touched_events[event]
@@ -234,7 +235,7 @@ def blend(  # type: ignore[no-untyped-def]
             shares[position] = of_votes[position, rank_] * unit
         if scores[Component.FACTORS, place] > 0.0:
             unit = units[Component.FACTORS] * discounts[place]
-            add_shares(profile, factors, folded[0], folded[1], event, unit, shares)
+            add_shares(factors, folded, event, unit, shifted, shares)
         name_greatest(shares, rank_, answer)
     if taste.features.size > 0 and units[Component.CONTENT] > 0.0:
         unit_of_content = np.float32(units[Component.CONTENT])

@@ -18,7 +18,7 @@ from llvmlite.binding import llvm_version_info  # type: ignore[import-untyped]
 from numba.core import cgutils, config, types
 from numba.extending import intrinsic
 
-#: How many bytes `dot_of_block` multiplies.
+#: How many bytes `dot_of_words` multiplies.
 BLOCK = 128
 #: How many bytes of codes `dot_of_codes` reads, each of four codes of two bits.
 CODES_BLOCK = 64
@@ -32,6 +32,10 @@ _BYTE, _SHORT, _WHOLE = ir.IntType(8), ir.IntType(16), ir.IntType(32)
 _WORDS_AT_ONCE = 16
 #: Codes are 0…3, the same number signed and unsigned: which of the two lets the instruction be found differs.
 _CODES_ARE_SIGNED = platform.machine().lower() in ("aarch64", "arm64")
+#: What `dot_of_shifted` takes signed bytes to be shifted by, so that they are of the sign that the instruction wants.
+SHIFT = 0 if _CODES_ARE_SIGNED else 128
+#: How many bytes it multiplies at once.
+SHIFTED_BLOCK = 64
 
 
 def _bytes_at(context: Any, builder: Any, kind: Any, array: Any, start: Any, count: int) -> Any:
@@ -48,15 +52,6 @@ def _sum_of_products(builder: Any, one: Any, other: Any, count: int) -> Any:
         builder.module, ir.FunctionType(_WHOLE, [wide]), f"llvm.vector.reduce.add.v{count}i32"
     )
     return builder.call(reduce_add, [builder.mul(one, other)])
-
-
-def _generate_block(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-    wide, vectors = ir.VectorType(_WHOLE, BLOCK), []
-    for side in (0, 2):
-        start = context.cast(builder, arguments[side + 1], signature.args[side + 1], types.intp)
-        few = _bytes_at(context, builder, signature.args[side], arguments[side], start, BLOCK)
-        vectors.append(builder.sext(few, wide))
-    return _sum_of_products(builder, vectors[0], vectors[1], BLOCK)
 
 
 def _generate_words(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
@@ -104,10 +99,6 @@ def _joined(builder: Any, one: Any, other: Any) -> Any:
     count = 2 * one.type.count
     order = ir.Constant(ir.VectorType(_WHOLE, count), list(range(count)))
     return builder.shuffle_vector(one, other, order)
-
-
-def _dot_of_block(typing_context, one, start, other, other_start):  # type: ignore[no-untyped-def]
-    return types.int32(one, start, other, other_start), _generate_block
 
 
 def _dot_of_words(typing_context, one, start, words, words_start):  # type: ignore[no-untyped-def]
@@ -180,6 +171,41 @@ def _add_products(builder: Any, way: Way, sums: Any, codes: Any, vector: Any) ->
         order = [LANE_BYTES * lane + byte for lane in range(way.width)]
         sums = builder.add(sums, builder.shuffle_vector(products, products, ir.Constant(lanes, order)))
     return sums
+
+
+def _generate_shifted(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def start_of(at: int) -> Any:
+        return context.cast(builder, arguments[at], signature.args[at], types.intp)
+
+    data = [context.make_array(signature.args[at])(context, builder, arguments[at]).data for at in (0, 2)]
+    starts, n_blocks = [start_of(1), start_of(3)], start_of(4)
+    best = ways_of(context)[0]
+    way = best if best.function in (_FOUR_PRODUCTS, _PARTIAL_SUMS) else None
+    at_once = LANE_BYTES * (way.width if way else 4)
+    lanes = ir.VectorType(_WHOLE, way.width if way else at_once)
+    total = cgutils.alloca_once(builder, lanes)  # type: ignore[no-untyped-call]
+    builder.store(ir.Constant(lanes, [0] * lanes.count), total)
+    word = n_blocks.type
+    with cgutils.for_range(builder, n_blocks) as loop:
+        block = builder.mul(loop.index, word(SHIFTED_BLOCK))
+        sums = builder.load(total)
+        for first in range(0, SHIFTED_BLOCK, at_once):
+            places = [builder.add(builder.add(start, block), word(first)) for start in starts]
+            few = ir.VectorType(_BYTE, at_once)
+            shifted = _at(builder, data[0], places[0], few)
+            if way:
+                sums = _add_products(builder, way, sums, shifted, _at(builder, data[1], places[1], lanes))
+            else:
+                extend = builder.sext if _CODES_ARE_SIGNED else builder.zext
+                other = builder.sext(_at(builder, data[1], places[1], few), lanes)
+                sums = builder.add(sums, builder.mul(extend(shifted, lanes), other))
+        builder.store(sums, total)
+    name = f"llvm.vector.reduce.add.v{lanes.count}i32"
+    return builder.call(_declared(builder, name, _WHOLE, lanes), [builder.load(total)])
+
+
+def _dot_of_shifted(typing_context, shifted, start, other, other_start, n_blocks):  # type: ignore[no-untyped-def]
+    return types.int32(shifted, start, other, other_start, n_blocks), _generate_shifted
 
 
 def lanes_by(choose: Callable[[list[Way]], Way]) -> Callable[..., Any]:
@@ -261,13 +287,11 @@ def _plain_lanes(codes, block, vector, dots, start, n_groups):  # type: ignore[n
     )
 
 
-def _plain_block(one, start, other, other_start):  # type: ignore[no-untyped-def]
+def _plain_shifted(shifted, start, other, other_start, n_blocks):  # type: ignore[no-untyped-def]
     """With the compiler switched off."""
-    few, others = (
-        array.reshape(-1)[at : at + BLOCK].astype(np.int32)
-        for array, at in ((one, start), (other, other_start))
-    )
-    return np.int32(few @ others)
+    size = n_blocks * SHIFTED_BLOCK
+    few = shifted.reshape(-1)[start : start + size].view(np.int8 if SHIFT == 0 else np.uint8).astype(np.int32)
+    return np.int32(few @ other.reshape(-1)[other_start : other_start + size].astype(np.int32))
 
 
 def _plain_words(one, start, words, words_start):  # type: ignore[no-untyped-def]
@@ -285,11 +309,13 @@ def _plain_codes(codes, start, vector, vector_start):  # type: ignore[no-untyped
 
 _IS_PLAIN: bool = config.DISABLE_JIT  # type: ignore[attr-defined]
 
-#: dot_of_block(one, start, other, other_start): int32, Σ one[start + i] · other[other_start + i] over the BLOCK bytes
-#: from a position on in each of two arrays of int8 in C order, positions in the flat array. Nothing is checked.
-dot_of_block: Callable[..., Any] = _plain_block if _IS_PLAIN else intrinsic(_dot_of_block)
+#: dot_of_shifted(shifted, start, other, other_start, n_blocks): int32, Σ shifted · other over n_blocks × SHIFTED_BLOCK
+#: bytes from a position on in each of two arrays in C order, uint8 and int8. To multiply int8 by int8, SHIFT is added
+#: to those of one side, in 8 bits; SHIFT times the sum of the other side is then too much. Nothing is checked.
+dot_of_shifted: Callable[..., Any] = _plain_shifted if _IS_PLAIN else intrinsic(_dot_of_shifted)
 
-#: dot_of_words(one, start, words, words_start): int32, the same of int8 in C order and int16 [n]; the sum has to fit.
+#: dot_of_words(one, start, words, words_start): int32, Σ one[start + i] · words[words_start + i] over BLOCK of them,
+#: int8 and int16, from a position on in each of two arrays in C order. The sum has to fit. Nothing is checked.
 dot_of_words: Callable[..., Any] = _plain_words if _IS_PLAIN else intrinsic(_dot_of_words)
 
 #: dot_of_codes(codes, start, vector, vector_start): int32, Σ code · vector over the 4 × CODES_BLOCK codes, 0…3, in the

@@ -15,8 +15,10 @@ from core.kernels.dot import (
     CODES_IN_A_BYTE,
     LANE_BYTES,
     LANES,
-    dot_of_block,
+    SHIFT,
+    SHIFTED_BLOCK,
     dot_of_codes,
+    dot_of_shifted,
     dot_of_words,
     dots_of_lanes,
     lanes_by,
@@ -27,8 +29,8 @@ EXTREMES = [(-128, -128), (-128, 127), (127, 127), (0, -128)]
 
 
 @kernel
-def block_product(one, start, other, other_start):
-    return dot_of_block(one, start, other, other_start)
+def shifted_product(shifted, start, other, other_start, n_blocks):
+    return dot_of_shifted(shifted, start, other, other_start, n_blocks)
 
 
 @kernel
@@ -74,21 +76,30 @@ def test_a_block_of_bytes_is_multiplied_by_words_from_any_position_on(seed, star
     assert product == chosen @ words[words_start : words_start + BLOCK].astype(np.int64)
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(0, 70), st.integers(0, 70))
-def test_a_block_of_bytes_is_multiplied_from_any_position_on(seed, start, other_start):
-    rng = np.random.default_rng(seed)
-    one, other = (rng.integers(-128, 128, (2, BLOCK), np.int8) for _ in range(2))
-    few = one.reshape(-1)[start : start + BLOCK].astype(int)
-    others = other.reshape(-1)[other_start : other_start + BLOCK].astype(int)
+def shifted_of(values):
+    return (values.astype(np.int32) + SHIFT & 255).astype(np.uint8)
 
-    assert block_product(one, start, other, other_start) == few @ others
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 70), st.integers(0, 70), st.integers(1, 4))
+def test_blocks_of_bytes_are_multiplied_from_any_position_on(seed, start, other_start, n_blocks):
+    rng = np.random.default_rng(seed)
+    one, other = (rng.integers(-128, 128, (3, 2 * SHIFTED_BLOCK), np.int8) for _ in range(2))
+    size = n_blocks * SHIFTED_BLOCK
+    few = one.reshape(-1)[start : start + size].astype(int)
+    others = other.reshape(-1)[other_start : other_start + size].astype(int)
+
+    product = shifted_product(shifted_of(one), start, other, other_start, n_blocks)
+
+    assert product - SHIFT * others.sum() == few @ others
 
 
 @pytest.mark.parametrize(("one", "other"), EXTREMES)
 def test_the_greatest_products_of_a_block_are_not_cut_off(one, other):
-    left, right = np.full(BLOCK, one, np.int8), np.full(BLOCK, other, np.int8)
+    left, right = np.full(SHIFTED_BLOCK, one, np.int8), np.full(SHIFTED_BLOCK, other, np.int8)
 
-    assert block_product(left, 0, right, 0) == BLOCK * one * other
+    product = shifted_product(shifted_of(left), 0, right, 0, 1)
+
+    assert product - SHIFT * SHIFTED_BLOCK * other == SHIFTED_BLOCK * one * other
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 3), st.integers(0, 3))
@@ -118,7 +129,9 @@ def test_what_serves_without_the_compiler_gives_the_same(seed):
     codes = rng.integers(0, 256, CODES_BLOCK, np.uint8)
     vector = rng.integers(-128, 128, CODES_BLOCK * CODES_IN_A_BYTE, np.int8)
 
-    assert dot._plain_block(one, 0, other, 0) == block_product(one, 0, other, 0)
+    assert dot._plain_shifted(one.view(np.uint8), 0, other, 0, 2) == shifted_product(
+        one.view(np.uint8), 0, other, 0, 2
+    )
     assert dot._plain_codes(codes, 0, vector, 0) == codes_product(codes, 0, vector, 0)
 
 
