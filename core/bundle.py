@@ -27,7 +27,8 @@ UNFINISHED = ".unfinished"
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _KINDS = "biuf"  # booleans, whole numbers and floats
-_CHUNK = 1 << 17
+_CHUNK = 1 << 17  # numbers
+_BLOCK = 1 << 19  # bytes
 
 
 class BundleError(Exception):
@@ -244,10 +245,10 @@ def _file(name: str) -> str:
 
 
 def _sha256(path: Path, rest: Callable[[], None] = lambda: None) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
+    digest, block = hashlib.sha256(), memoryview(bytearray(_BLOCK))
+    with path.open("rb", buffering=0) as file:
+        while size := file.readinto(block):
+            digest.update(block[:size])
             rest()
     return digest.hexdigest()
 
