@@ -19,6 +19,9 @@ class Pace:
 
     It goes by the clock on the wall: where others keep the thread from its work, it rests longer. What takes less than
     LEAST_SECONDS is one piece with what comes next: after a rest nothing is near the core any more.
+
+    A lower priority would do harm: where others want the processor, such a thread is not let on while the event loop,
+    which has just handed it the interpreter, waits for it to take that (seen with the policy for batches: 100 ms).
     """
 
     def __init__(
