@@ -45,7 +45,7 @@ def _units(text: str) -> tuple[bytes, int]:
     return text.encode("utf-16-le", "surrogatepass"), 2
 
 
-class Choice(Struct, frozen=True):
+class Choice(Struct, frozen=True, gc=False):
     """What the experiments say about an answer: its arm and limit, None where they leave it alone.
 
     `counted` are the experiments it counts in, each with its variant and the version of its map. `experiment_id` and
@@ -100,7 +100,7 @@ class Running:
         return self.layer_from <= bucket_number(unit_id, self.layer_state) < self.layer_to
 
 
-class Draw(Struct):
+class Draw(Struct, frozen=True):
     """Where one experiment puts a person; `is_unsure` when they may have been shown another variant before."""
 
     running: Running
@@ -113,9 +113,8 @@ class Assigner:
 
     def __init__(self, revisions: Iterable[Revision]) -> None:
         _compiled()  # now, and not while the first request waits
-        self._running = [
-            Running.of(revision) for revision in revisions if revision.experiment.status == "running"
-        ]
+        found = [Running.of(revision) for revision in revisions if revision.experiment.status == "running"]
+        self._running = [(running, _draws_of(running)) for running in found]
         self._choices: dict[tuple[tuple[str, int], ...], Choice] = {}
 
     def draw(self, unit_id: str, now: float) -> list[Draw]:
@@ -125,13 +124,12 @@ class Assigner:
         """
         drawn: list[Draw] = []
         taken: frozenset[str] = frozenset()
-        for running in self._running:
+        for running, draws in self._running:
             is_taken = bool(taken) and not taken.isdisjoint(running.varies)
             if is_taken or not running.revision.experiment.covers(now) or not running.has(unit_id):
                 continue
             taken |= running.varies
-            number = bucket_number(unit_id, running.state)
-            drawn.append(Draw(running, running.owners[number], bool(running.moved[number])))
+            drawn.append(draws[bucket_number(unit_id, running.state)])
         return drawn
 
     def choice(self, drawn: list[Draw]) -> Choice:
@@ -141,6 +139,13 @@ class Assigner:
         if known is None:
             known = self._choices[key] = _combined(drawn)
         return known
+
+
+def _draws_of(running: Running) -> tuple[Draw, ...]:
+    """The draw of each bucket, made once; equal ones are one object."""
+    buckets = list(zip(running.owners, running.moved, strict=True))
+    made = {key: Draw(running, key[0], is_unsure=bool(key[1])) for key in set(buckets)}
+    return tuple([made[key] for key in buckets])
 
 
 def _combined(drawn: list[Draw]) -> Choice:

@@ -15,22 +15,25 @@ meanwhile. Only one process drains at a time, so no other batch is under way.
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 
 from service.experiments.counting import count_answers, count_feedback
+from service.experiments.increments import Increment
 from service.storage.database import Database
 from service.storage.errors import StorageError
 from service.storage.file_lock import FileLock
 from service.storage.queries.privacy import erase_user
 from service.storage.queue import DurableQueue
-from service.storage.queue_entries import QueueError
+from service.storage.queue_entries import ExposureEntry, QueueError
 from service.storage.recorder import Recorder
 
 logger = logging.getLogger(__name__)
 
 #: Rows of a kind in one transaction of the database.
-BATCH_ROWS = 500
+BATCH_ROWS = 1_000
+#: Answers counted in one go, so that no request waits for all of a batch.
+_COUNTED_AT_ONCE = 200
 PRUNE_EVERY_SECONDS = 60.0
 FIRST_BACKOFF_SECONDS = 0.5
 LONGEST_BACKOFF_SECONDS = 10.0
@@ -112,7 +115,7 @@ class Drainer:
             self._count(len(feedback.rows), len(refusals))
         if not exposures.is_settled:
             refusals = await self._recorder.record_exposures(exposures.rows)
-            await self._queue.settle_exposures(exposures, refusals, count_answers(exposures.rows))
+            await self._queue.settle_exposures(exposures, refusals, await _counts_of(exposures.rows))
             self._count(len(exposures.rows), len(refusals))
         counted = await self._count_for_experiments()
         return max(len(feedback.rows), len(exposures.rows), counted) >= self._batch_rows
@@ -161,6 +164,14 @@ class Drainer:
         if self._failure is not None:
             logger.info("rows are drained again after: %s", self._failure)
             self._failure = None
+
+
+async def _counts_of(answers: Sequence[ExposureEntry]) -> list[Increment]:
+    counts: list[Increment] = []
+    for start in range(0, len(answers), _COUNTED_AT_ONCE):
+        counts += count_answers(answers[start : start + _COUNTED_AT_ONCE])
+        await asyncio.sleep(0)
+    return counts
 
 
 def backoff_seconds(failures: int, jitter: Callable[[], float] = random.random) -> float:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from service.experiments.increments import Increment
+from service.priority import let_requests_go_first
 from service.storage.errors import StorageUnavailable
 from service.storage.file_lock import FileLock
 from service.storage.queue_checkpoints import Checkpointer
@@ -119,7 +120,9 @@ class DurableQueue:
         self._writer = QueueWriter(
             writes, checkpointer, settings.wait_seconds, settings.buffer_rows, self._news.set
         )
-        self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="queue-reader")
+        self._reader = ThreadPoolExecutor(
+            max_workers=1, thread_name_prefix="queue-reader", initializer=let_requests_go_first
+        )
 
     async def put(self, entries: Sequence[FeedbackEntry]) -> list[Outcome]:
         """Store all of the entries or none; durable when this returns. The outcome of each, in their order.

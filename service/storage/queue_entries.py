@@ -92,7 +92,7 @@ class FeedbackEntry:
         return ROW_BYTES + _utf8_bytes(texts) + 2 * _utf8_bytes(indexed)
 
 
-class ExposureEntry(Struct, frozen=True):
+class ExposureEntry(Struct, frozen=True, gc=False):
     """One answer: who was shown which events, the first at position 0, by what, and how fast.
 
     `user_id` is None for a guest, `event_ids` a list as JSON, for it is only passed on, of `num_recommendations` (None

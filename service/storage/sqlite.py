@@ -15,6 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
+from service.priority import let_requests_go_first
 from service.storage.database import ChangeMark, Row, Session
 from service.storage.dialect import SQLITE, Dialect, Statement
 from service.storage.errors import StatementError, StorageError, StorageUnavailable
@@ -59,7 +60,9 @@ class SQLiteDatabase:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite")
+        self._thread = ThreadPoolExecutor(
+            max_workers=1, thread_name_prefix="sqlite", initializer=let_requests_go_first
+        )
         self._connection: sqlite3.Connection | None = None
         # Held through a transaction: the connection is shared, so another task's statement would become part
         # of it.

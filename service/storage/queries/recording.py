@@ -5,6 +5,7 @@ not bring it back. The marker of an erasure is committed before its deletes begi
 at again afterwards, so in whatever order the two happen one of them removes the rows.
 """
 
+import asyncio
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -36,6 +37,8 @@ WITHDRAW_PREDICTIONS = Statement(
 )
 
 _LIST_SIZE = 500
+#: Rows made ready in one go, so that no request waits for all of a batch.
+_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ class Feedback:
     recommendation_id: str | None = None
 
 
-class Prediction(Struct, frozen=True):
+class Prediction(Struct, frozen=True, gc=False):
     """One answer: who was shown which events, in `event_ids` by position as JSON, by what and how fast (ms).
 
     `user_id` is None for a guest; `is_exposure` says whether the answer counts in experiments, `experiments` in which:
@@ -119,14 +122,17 @@ async def insert_predictions(db: Database, rows: Sequence[Prediction]) -> Record
     """Store all `rows` or none, each recommendation id once."""
     kept = await _without_erased(db, rows)
     times = {at: to_text(at) for at in {row.created_at for row in kept}}
-    values = [
-        (
-            *(row.user_id, row.model_version, row.variant, row.num_recommendations, row.latency_ms),
-            *(times[row.created_at], row.recommendation_id, row.arm, row.city, row.event_ids),
-            *(row.experiment_id, int(row.is_exposure), row.experiments),
-        )
-        for row in kept
-    ]
+    values: list[tuple[object, ...]] = []
+    for start in range(0, len(kept), _AT_ONCE):
+        values += [
+            (
+                *(row.user_id, row.model_version, row.variant, row.num_recommendations, row.latency_ms),
+                *(times[row.created_at], row.recommendation_id, row.arm, row.city, row.event_ids),
+                *(row.experiment_id, int(row.is_exposure), row.experiments),
+            )
+            for row in kept[start : start + _AT_ONCE]
+        ]
+        await asyncio.sleep(0)
     added = await db.execute_many(INSERT_PREDICTIONS, values)
     await _withdraw_erased(db, WITHDRAW_PREDICTIONS, kept)
     return Recorded(added, len(rows) - len(kept))
