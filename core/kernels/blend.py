@@ -13,7 +13,7 @@ from core.hybrid import COMPONENTS, NAMED_BY_CONTENT, NAMED_BY_VOTES, Component
 from core.kernels.als import ROWS_AHEAD, add_shares, ask_for_row, fold_in, vector_of
 from core.kernels.content import name_by_content, split_by_content
 from core.kernels.dot import BLOCK, dot_of_words
-from core.kernels.heap import index_of, key_of, push_bounded, score_of, sort_best_first
+from core.kernels.heap import index_of, keep_best, key_of, score_of, sort_keys
 from core.kernels.held import held_in
 from core.kernels.jit import inlined, kernel
 from core.kernels.neighbourhood import factors_of, keep_voted, shares_of, vote
@@ -138,21 +138,24 @@ def score_components(factors, folded, pool, n_pool, popularity, masses, discount
 def keep_best_blended(scores, units, events, space, capacity):  # type: ignore[no-untyped-def]
     """The keys of the best events to `space.keys`, with places in the pool in `space.touched_events` by event.
 
-    Popularity alone makes no event personal. Returns how many are kept.
+    Popularity alone makes no event personal. Returns how many are kept. A key is written before it is known whether it
+    counts.
     """
-    size = 0
-    for place in range(events.size):
+    keys, places = space.keys, space.touched_events
+    size = np.uint64(0)
+    for place in range(np.uint64(events.size)):
         own, total = 0.0, 0.0
         for component in range(COMPONENTS):
             part = units[component] * scores[component, place]
             total += part
             own += part if component != Component.POPULARITY else 0.0
-        if own > 0.0:
-            space.touched_events[events[place]] = place
-            key = key_of(np.float32(min(total, 1.0)), events[place])
-            size = push_bounded(space.keys, size, capacity, key)
-    sort_best_first(space.keys, size)
-    return size
+        event = np.uint32(events[place])
+        places[event] = place
+        keys[size] = key_of(np.float32(min(total, 1.0)), event)
+        size += np.uint64(own > 0.0)
+    kept = keep_best(keys, np.int64(size), capacity)
+    sort_keys(keys, kept)
+    return kept
 
 
 @kernel

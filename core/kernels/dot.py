@@ -179,19 +179,23 @@ def _generate_shifted(context, builder, signature, arguments):  # type: ignore[n
 
     data = [context.make_array(signature.args[at])(context, builder, arguments[at]).data for at in (0, 2)]
     starts, n_blocks = [start_of(1), start_of(3)], start_of(4)
-    best = ways_of(context)[0]
+    return _sum_of_shifted(builder, ways_of(context)[0], (data[0], data[1]), (starts[0], starts[1]), n_blocks)
+
+
+def _sum_of_shifted(
+    builder: Any, best: Way, data: tuple[Any, Any], starts: tuple[Any, Any], n_blocks: Any
+) -> Any:
+    """The loop over the blocks; i32. Sums of 16 bits have no room for bytes that are shifted."""
     way = best if best.function in (_FOUR_PRODUCTS, _PARTIAL_SUMS) else None
     at_once = LANE_BYTES * (way.width if way else 4)
-    lanes = ir.VectorType(_WHOLE, way.width if way else at_once)
-    total = cgutils.alloca_once(builder, lanes)  # type: ignore[no-untyped-call]
+    lanes, few = ir.VectorType(_WHOLE, way.width if way else at_once), ir.VectorType(_BYTE, at_once)
+    total, word = cgutils.alloca_once(builder, lanes), n_blocks.type  # type: ignore[no-untyped-call]
     builder.store(ir.Constant(lanes, [0] * lanes.count), total)
-    word = n_blocks.type
     with cgutils.for_range(builder, n_blocks) as loop:
         block = builder.mul(loop.index, word(SHIFTED_BLOCK))
         sums = builder.load(total)
         for first in range(0, SHIFTED_BLOCK, at_once):
             places = [builder.add(builder.add(start, block), word(first)) for start in starts]
-            few = ir.VectorType(_BYTE, at_once)
             shifted = _at(builder, data[0], places[0], few)
             if way:
                 sums = _add_products(builder, way, sums, shifted, _at(builder, data[1], places[1], lanes))

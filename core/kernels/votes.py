@@ -138,14 +138,17 @@ def find_best(scale, event_scales, open_events, space, capacity):  # type: ignor
     can be below the best `capacity` of those: a first pass finds these, a second one looks into the few blocks that
     reach as far. Blocks are small, so that it looks at few more events than it keeps.
     """
-    sums, bits, keys = space.event_sums, space.block_bits, space.keys
+    sums, bits, keys, chosen = space.event_sums, space.block_bits, space.keys, space.touched_events
     n_blocks = _write_bests(scale, event_scales, open_events, sums, bits)
     least = least_kept(bits, n_blocks, capacity, capacity // _SPARE)
-    listed = np.uint64(0)
+    # Which blocks these are is written down first, without a branch that no processor would guess.
+    n_chosen, listed = np.uint64(0), np.uint64(0)
     for block in range(n_blocks):
-        if bits[block] >= least:
-            start = block * _BLOCK
-            listed = _list_events(start, _BLOCK, least, scale, event_scales, open_events, sums, keys, listed)
+        chosen[n_chosen] = block
+        n_chosen += np.uint64(bits[block] >= least)
+    for which in range(n_chosen):
+        start = np.uint64(chosen[which]) * _BLOCK
+        listed = _list_events(start, _BLOCK, least, scale, event_scales, open_events, sums, keys, listed)
     start = n_blocks * _BLOCK
     left = np.uint64(event_scales.size) - start
     listed = _list_events(start, left, least, scale, event_scales, open_events, sums, keys, listed)

@@ -161,24 +161,54 @@ def test_the_greatest_products_in_lanes_are_not_cut_off(products, greatest):
     assert set(products(codes, 0, vector, 0)[:LANES].tolist()) == {3 * greatest * vector.size}
 
 
-@pytest.mark.skipif(binding.llvm_version_info[0] < 21, reason="that compiler does not know of sums in lanes")
-def test_on_arm_the_products_in_lanes_are_one_instruction(monkeypatch):
-    monkeypatch.setattr(dot, "_CODES_ARE_SIGNED", True)
+def function_on_arm(result, *arguments):
+    """A function for aarch64 without a body, and a builder for that."""
     binding.initialize_all_targets()
     binding.initialize_all_asmprinters()
-    module, word = ir.Module(), ir.IntType(64)
+    module = ir.Module()
     module.triple = "aarch64-unknown-linux-gnu"
-    arrays = [ir.IntType(bits).as_pointer() for bits in (8, 8, 32)]
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [*arrays, word, word, word]), "lanes")
-    builder = ir.IRBuilder(function.append_basic_block())
-    dot._write_lanes(builder, dot.ways_of(None)[0], function.args[:3], function.args[3:])
-    builder.ret_void()
+    function = ir.Function(module, ir.FunctionType(result, arguments), "function")
+    return function, ir.IRBuilder(function.append_basic_block())
+
+
+def assembly_of(module):
+    """What a module comes to on a Graviton2."""
     target = binding.Target.from_triple(module.triple).create_target_machine(cpu="neoverse-n1", opt=3)
     parsed = binding.parse_assembly(str(module))
     passes = binding.create_pass_builder(target, binding.create_pipeline_tuning_options(speed_level=3))
     passes.getModulePassManager().run(parsed, passes)
+    return target.emit_assembly(parsed)
 
-    assembly = target.emit_assembly(parsed)
+
+needs_sums_in_lanes = pytest.mark.skipif(
+    binding.llvm_version_info[0] < 21, reason="that compiler does not know of sums in lanes"
+)
+BYTES, WHOLES, WORD = ir.IntType(8).as_pointer(), ir.IntType(32).as_pointer(), ir.IntType(64)
+
+
+@needs_sums_in_lanes
+def test_on_arm_the_products_in_lanes_are_one_instruction(monkeypatch):
+    monkeypatch.setattr(dot, "_CODES_ARE_SIGNED", True)
+    function, builder = function_on_arm(ir.VoidType(), BYTES, BYTES, WHOLES, WORD, WORD, WORD)
+    dot._write_lanes(builder, dot.ways_of(None)[0], function.args[:3], function.args[3:])
+    builder.ret_void()
+
+    assembly = assembly_of(function.module)
 
     assert len(re.findall(r"\bsdot\b", assembly)) >= LANES
+    assert not re.findall(r"\b[us]mlal", assembly)
+
+
+@needs_sums_in_lanes
+def test_on_arm_the_products_of_rows_are_one_instruction(monkeypatch):
+    monkeypatch.setattr(dot, "_CODES_ARE_SIGNED", True)
+    function, builder = function_on_arm(ir.IntType(32), BYTES, BYTES, WORD, WORD, WORD)
+    total = dot._sum_of_shifted(
+        builder, dot.ways_of(None)[0], function.args[:2], function.args[2:4], function.args[4]
+    )
+    builder.ret(total)
+
+    assembly = assembly_of(function.module)
+
+    assert len(re.findall(r"\bsdot\b", assembly)) >= SHIFTED_BLOCK // 16
     assert not re.findall(r"\b[us]mlal", assembly)
