@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 #: The share of the time that the preparing of a model takes beside those who ask.
-SHARE = 0.25
+SHARE = 0.18
 #: How long a piece of work is at least, seconds.
 LEAST_SECONDS = 0.0003
 #: A thread that was kept from its work for long need not make up for that.

@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import orjson
 
+from core.sparse import no_pairs, rows_of
+from core.vocabulary import Vocabulary
 from service.live.state import LiveState
 from service.pacing import no_rest
 from service.recommending.arms import ARMS
@@ -16,7 +18,8 @@ class TrialFailedError(Exception):
 
 
 def try_out(state: LiveState, now: float, rest: Callable[[], None] = no_rest) -> None:
-    """Let every arm answer for somebody and for a stranger; also loads or compiles the kernels.
+    """Let every arm answer for somebody and for a stranger; also loads or compiles the kernels, those of a reload too:
+    what is loaded later brings back the compiler, whose memory a start gives away.
 
     Kernels keep the interpreter while they compute. `rest` is called after each answer.
     Raises TrialFailedError when an answer is no JSON or its scores do not descend within 0…1.
@@ -28,6 +31,9 @@ def try_out(state: LiveState, now: float, rest: Callable[[], None] = no_rest) ->
             reply = answer_question(state, encoder, Question(user_id, None, 20, variant), "trial", now, 0.0)
             _check(variant, reply.body)
             rest()
+    nobody = no_pairs(0)
+    rows_of(nobody, nobody.indices)
+    state.model.events.indices_in(Vocabulary.from_ids([""]), rest)
 
 
 def _check(variant: str, body: bytes) -> None:
