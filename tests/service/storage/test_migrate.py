@@ -224,6 +224,8 @@ async def test_every_statement_of_the_code_names_tables_and_columns_that_exist(d
     assert len(statements) > 20
 
     for statement in statements:
+        if db.dialect is SQLITE and "information_schema" in statement.text:
+            continue  # only a server has it
         # NULL fits every column, whatever its type, but not the number of rows.
         *values, _ = statement.text.split("?")
         params: list[object] = [None] * len(values)
