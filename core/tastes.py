@@ -31,9 +31,8 @@ class Kind(IntEnum):
 
 
 #: How many kinds of features there are, and the first of those of which an event has at most one and nearly all have
-#: one: where and when it is and what it costs. They are kept by event, the others by feature.
+#: one: where and when it is, what it costs. They count by groups of events, the others by lists unless many have them.
 KINDS, FIRST_CIRCUMSTANCE = len(Kind), int(Kind.CITY)
-CIRCUMSTANCES = KINDS - FIRST_CIRCUMSTANCE
 
 #: The part of a score that a feature of each kind counts for when it comes from events that a person liked.
 PARTS_OF_KINDS = np.array(

@@ -104,7 +104,7 @@ class PairsFollower:
         at = await server_time(self._database) - 1
         for table in _TABLES:
             known = self._known[table.name]
-            mark = await self._database.change_mark((table.name,))
+            mark = await self._database.change_mark((table.name,)) if seen is None else None
             if mark is not None and mark == self._compared.get(table.name):
                 continue
             fingerprints = (
@@ -124,8 +124,7 @@ class PairsFollower:
                 )
                 if difference.removed:
                     await self._take_back(table, sorted(difference.removed), at)
-            if seen is None:
-                self._compared[table.name] = mark
+            self._compared[table.name] = mark
 
     async def _apply_new(
         self, table: PairTable, rows: list[tuple[str, str, int]]

@@ -16,9 +16,8 @@ def renumbered(
 ) -> NDArray[_Number]:
     """What is known by the old numbers, along the first axis, by the new ones, of which there is room for `room`."""
     taken = np.full((room, *values.shape[1:]), fill, values.dtype)
-    if values.shape[
-        0
-    ]:  # a third of the time of indexing, for which the places of those that had none are looked at
+    if len(values):
+        # A third of the time of indexing, for which the places of those that had none are looked at.
         np.take(values, places, axis=0, out=taken[: places.size], mode="clip")
         taken[: places.size][places < 0] = fill
     return taken

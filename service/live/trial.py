@@ -18,10 +18,10 @@ class TrialFailedError(Exception):
 
 
 def try_out(state: LiveState, now: float, rest: Callable[[], None] = no_rest) -> None:
-    """Let every arm answer for somebody and for a stranger; also loads or compiles the kernels, those of a reload too:
-    what is loaded later brings back the compiler, whose memory a start gives away.
+    """Let every arm answer for somebody and for a stranger; also loads or compiles the kernels.
 
-    Kernels keep the interpreter while they compute. `rest` is called after each answer.
+    Those of a reload too: what is loaded later brings back the compiler, whose memory a start gives away. Kernels
+    keep the interpreter while they compute. `rest` is called after each answer.
     Raises TrialFailedError when an answer is no JSON or its scores do not descend within 0…1.
     """
     somebody = state.model.users.id_at(0) if len(state.model.users) else None

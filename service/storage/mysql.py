@@ -12,7 +12,7 @@ from service.storage.mysql_pool import ConnectionPool
 
 #: When tables were changed last, and what time it is: seconds of the server, whose zone is the same for both.
 _CHANGED_AT = Statement(
-    "SELECT TABLE_NAME, {epoch:UPDATE_TIME}, {epoch:CURRENT_TIMESTAMP} FROM information_schema.TABLES"
+    "SELECT {epoch:UPDATE_TIME}, {epoch:CURRENT_TIMESTAMP} FROM information_schema.TABLES"
     " WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME IN ({list}) ORDER BY TABLE_NAME"
 )
 _SETTLED_SECONDS, _BELIEVED_SECONDS = 2, 600
@@ -51,11 +51,11 @@ class MySQLDatabase:
         if len(rows) < len(tables):
             return None
         times: list[int] = []
-        for _, changed_at, now in rows:
+        for changed_at, now in rows:
             if changed_at is None or changed_at + _SETTLED_SECONDS > now:
                 return None
             times.append(int(changed_at))
-        return (rows[0][2] // _BELIEVED_SECONDS, *times)
+        return (rows[0][1] // _BELIEVED_SECONDS, *times)
 
     async def close(self) -> None:
         await self._pool.close()
