@@ -109,7 +109,7 @@ class DirectRoute:
         """The whole response to each request, counted; None where it has to go the usual way."""
         reached: list[Any] = list(requests)
         for step in self._steps:
-            reached = [None if one is None else _attempt(step, one) for one in reached]
+            reached = _take(step, reached)
         date = _http_date(int(time()))
         return [
             None if body is None else self._response(request, body, date)
@@ -269,11 +269,15 @@ class _ShortWay:
         )
 
 
-def _attempt(step: Step, taken: Any) -> Any:
-    try:
-        return step(taken)
-    except Exception:  # noqa: BLE001 - nothing is swallowed: it comes again on the usual way, which answers it
-        return None
+def _take(step: Step, reached: Sequence[Any]) -> list[Any]:
+    """What a step makes of each that has come so far; None of who does not go on."""
+    further: list[Any] = []
+    for one in reached:
+        try:
+            further.append(None if one is None else step(one))
+        except Exception:  # noqa: BLE001 - nothing is swallowed: it comes again on the usual way, which answers it
+            further.append(None)
+    return further
 
 
 @lru_cache(maxsize=2)
