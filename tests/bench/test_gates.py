@@ -62,6 +62,14 @@ def test_an_aim_that_is_not_reached_is_told_and_fails_nothing() -> None:
     assert not passed([reached, missed])
 
 
+def test_an_aim_may_be_at_what_this_machine_is_too_slow_to_measure_but_not_misspelt() -> None:
+    out_of_reach = Gate("service.ratio_to_bare", "the cost", at_least=0.5, of=("2000/s",), aim=True)
+    assert judge([out_of_reach], FIGURES, ["service"], full=False) == []
+    misspelt = Gate("service.ratio_to_bear", "the cost", at_least=0.5, aim=True)
+    with pytest.raises(BudgetError, match="ratio_to_bear"):
+        judge([misspelt], FIGURES, ["service"], full=False)
+
+
 def test_a_figure_that_is_no_number_keeps_no_gate() -> None:
     assert not Gate("a.b", "a start", at_most=3.0).holds(float("nan"))
     assert not Gate("a.b", "the cost", at_least=0.3).holds(float("nan"))
