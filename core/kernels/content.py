@@ -67,8 +67,10 @@ class ContentSpace(NamedTuple):
     event_sums: NDArray[np.float32]  #: [events], 0
     group_sums: NDArray[np.float32]  #: [events], 0: what the shared features of each group add up to
     group_keys: NDArray[np.uint64]  #: [events], no rest state: the groups by their sums
-    is_touched: NDArray[np.uint8]  #: [blocks of events], 0: whether a list has any of them
-    block_bits: NDArray[np.int32]  #: [blocks of events], no rest state: the best score of each
+    listed: NDArray[np.int32]  #: [events + 1], no rest state: the events of which a list says anything
+    bits: NDArray[
+        np.int32
+    ]  #: [events + 1], no rest state: the scores of those, or the best of each block, as bits
     feature_sums: NDArray[np.float32]  #: [features], 0
     entry_of_feature: NDArray[np.int32]  #: [features], -1
     is_marked: NDArray[np.uint8]  #: [events], 0
@@ -77,13 +79,12 @@ class ContentSpace(NamedTuple):
 
 def content_space(events: int, features: int, longest_answer: int) -> ContentSpace:
     """Scratch space for so many events and features."""
-    n_blocks = (events >> BLOCK_BITS) + 1
     return ContentSpace(
         event_sums=np.zeros(events, np.float32),
         group_sums=np.zeros(events, np.float32),
         group_keys=np.empty(events, np.uint64),
-        is_touched=np.zeros(n_blocks, np.uint8),
-        block_bits=np.empty(n_blocks, np.int32),
+        listed=np.empty(events + 1, np.int32),
+        bits=np.empty(events + 1, np.int32),
         feature_sums=np.zeros(features, np.float32),
         entry_of_feature=np.full(features, -1, np.int32),
         is_marked=np.zeros(events, np.uint8),
@@ -343,9 +344,19 @@ def _scale_kinds(size, content, kind_weights, space, out):  # type: ignore[no-un
 
 @inlined
 def add_scores(taste, content, space):  # type: ignore[no-untyped-def]
-    """Add what the taste says to `space.event_sums` by the lists, to `space.group_sums` by what groups share."""
+    """Add what the taste says to `space.event_sums` by the lists, to `space.group_sums` by what groups share.
+
+    Returns of how many events a list says anything; `space.listed` has each of them once. An event is noted there
+    before it is known whether it counts, which spares a branch that no processor predicts.
+    """
     n_known, has_shared = content.kinds.size, False
-    sums, group_sums, of_features = space.event_sums, space.group_sums, space.feature_sums
+    sums, group_sums, of_features, listed = (
+        space.event_sums,
+        space.group_sums,
+        space.feature_sums,
+        space.listed,
+    )
+    n_listed = np.uint64(0)
     for entry in range(taste.features.size):
         feature = taste.features[entry]
         weight = taste.weights[entry]
@@ -359,8 +370,11 @@ def add_scores(taste, content, space):  # type: ignore[no-untyped-def]
             np.uint64(content.list_indptr[feature]), np.uint64(content.list_indptr[feature + 1])
         ):
             event = np.uint32(content.list_events[position])
-            sums[event] += weight * content.list_values[position]
-            space.is_touched[np.uint64(event) >> _BLOCK_SHIFT] = 1
+            before = sums[event]
+            after = before + weight * content.list_values[position]
+            sums[event] = after
+            listed[n_listed] = event
+            n_listed += np.uint64((before == 0.0) & (after != 0.0))
     if has_shared:
         for group in range(np.uint64(content.group_indptr.size - 1)):
             # In 64 bits, so that groups which differ by what the taste says nothing of, or as much of, score the same.
@@ -371,6 +385,7 @@ def add_scores(taste, content, space):  # type: ignore[no-untyped-def]
                 feature = np.uint32(content.group_features[position])
                 total += np.float64(of_features[feature]) * np.float64(content.group_values[position])
             group_sums[group] = total
+    return n_listed
 
 
 @inlined
@@ -380,13 +395,10 @@ def score_of_event(event, content, space):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def clear_scores(taste, content, space):  # type: ignore[no-untyped-def]
+def clear_scores(taste, content, space, n_listed):  # type: ignore[no-untyped-def]
     """Bring the sums back to rest."""
-    n_events = np.uint64(content.indptr.size - 1)
-    for block in range((n_events + _BLOCK - np.uint64(1)) >> _BLOCK_SHIFT):
-        if space.is_touched[block]:
-            space.event_sums[block * _BLOCK : min((block + np.uint64(1)) * _BLOCK, n_events)] = 0.0
-            space.is_touched[block] = 0
+    for which in range(n_listed):
+        space.event_sums[np.uint32(space.listed[which])] = 0.0
     space.group_sums[: content.group_indptr.size - 1] = 0.0
     for entry in range(taste.features.size):
         if taste.features[entry] < content.kinds.size:
@@ -400,12 +412,12 @@ def score_events(taste, content, events, space, scores):  # type: ignore[no-unty
     Content and space are `Held`.
     """
     content, space = held_in(content), held_in(space)
-    add_scores(taste, content, space)
+    n_listed = add_scores(taste, content, space)
     for place in range(events.size):
         event = events[place]
         is_known = event < content.indptr.size - 1
         scores[place] = score_of_event(event, content, space) if is_known else np.float32(0.0)
-    clear_scores(taste, content, space)
+    clear_scores(taste, content, space, n_listed)
 
 
 @inlined
@@ -414,27 +426,6 @@ def _bits_of(event, content, open_events, space):  # type: ignore[no-untyped-def
     is_closed = (open_events[event] == 0) | (space.is_marked[event] != 0)
     score = np.float32(score_of_event(event, content, space))
     return np.int32(score.view(np.int32) & (np.int32(is_closed) - np.int32(1)))
-
-
-@inlined
-def _write_bests(known, content, open_events, space, all_blocks):  # type: ignore[no-untyped-def]
-    """Write the best score of each block of events to `space.block_bits`, as bits; return how many blocks there are.
-
-    Of the blocks that a list has any of, or of `all_blocks`; 0 for the others. Nothing is written for an event: a
-    compiler that cannot tell that away from the sums would read them one by one.
-    """
-    block_bits, n_blocks = space.block_bits, (known + _BLOCK - np.uint64(1)) >> _BLOCK_SHIFT
-    for block in range(n_blocks):
-        start, stop = block * _BLOCK, min((block + np.uint64(1)) * _BLOCK, known)
-        has_open, greatest = np.uint8(0), np.int32(0)
-        if all_blocks or space.is_touched[block]:
-            for event in range(start, stop):
-                has_open |= open_events[event]
-        if has_open != 0:
-            for event in range(start, stop):
-                greatest = max(greatest, _bits_of(event, content, open_events, space))
-        block_bits[block] = greatest
-    return n_blocks
 
 
 @inlined
@@ -453,7 +444,7 @@ def _order_groups(content, space):  # type: ignore[no-untyped-def]
 
 @inlined
 def _keep_first_members(known, content, open_events, space, capacity):  # type: ignore[no-untyped-def]
-    """The best events that stand in no touched block, to the heap `space.keys`; return how many.
+    """The best events that stand in no list, to the heap `space.keys`; return how many.
 
     Of groups with equal sums the lower events are taken: members ascend, so a group is left at the first that is worse
     than what is kept.
@@ -471,7 +462,7 @@ def _keep_first_members(known, content, open_events, space, capacity):  # type: 
             if size == capacity and key_of(score, event) < keys[0]:
                 break
             is_free = (open_events[event] != 0) & (space.is_marked[event] == 0) if event < known else False
-            if is_free and space.is_touched[event >> _BLOCK_SHIFT] == 0:
+            if is_free and space.event_sums[event] == 0.0:
                 size = push_bounded(keys, size, capacity, key_of(score, event))
         n_left -= 1
         sift_down(heap, n_left, heap[n_left])
@@ -479,34 +470,74 @@ def _keep_first_members(known, content, open_events, space, capacity):  # type: 
 
 
 @inlined
-def keep_best_by_content(content, open_events, excluded, space, capacity):  # type: ignore[no-untyped-def]
-    """The best open events that are not `excluded`, to the heap `space.keys`; return how many.
+def _keep_listed(known, content, open_events, space, n_listed, capacity, size):  # type: ignore[no-untyped-def]
+    """Offer the events of the lists to the heap `space.keys` of `size`; return its new size."""
+    listed, bits, keys = space.listed, space.bits, space.keys
+    for which in range(n_listed):
+        event = np.uint32(listed[which])
+        bits[which] = _bits_of(event, content, open_events, space) if event < known else np.int32(0)
+    wanted = _least_wanted(bits, n_listed, keys, size, capacity)
+    for which in range(n_listed):
+        key = key_of(np.int32(bits[which]).view(np.float32), np.uint32(listed[which]))
+        if key >= wanted:
+            size = push_bounded(keys, size, capacity, key)
+    return size
 
-    After `add_scores`. Only what scores above 0 counts.
-    """
-    block_bits, keys, marks = space.block_bits, space.keys, space.is_marked
-    known = np.uint64(min(content.indptr.size - 1, open_events.size))
-    for position in range(excluded.size):
-        if excluded[position] < known:
-            marks[excluded[position]] = 1
-    has_members, size = content.members.size > 0, 0
-    if has_members:
-        size = _keep_first_members(known, content, open_events, space, capacity)
-    n_blocks = _write_bests(known, content, open_events, space, not has_members)
-    least = least_kept(block_bits, n_blocks, capacity)
-    # What is kept, and the best of so many blocks, are there to be reached.
+
+@inlined
+def _least_wanted(bits, n_bits, keys, size, capacity):  # type: ignore[no-untyped-def]
+    """A key below which none is to be kept in a heap of `size`, to which events with these `bits` will be offered."""
+    least = least_kept(bits, n_bits, capacity) if n_bits > np.uint64(capacity) else np.int32(1)
     wanted = np.uint64(least) << _INDEX_BITS
-    if size == capacity:
-        wanted = max(wanted, keys[0])
+    return max(wanted, keys[0]) if size == capacity else wanted
+
+
+@inlined
+def _keep_of_all(known, content, open_events, space, capacity):  # type: ignore[no-untyped-def]
+    """The best of all events, to the heap `space.keys`; return how many.
+
+    A first pass notes the best score of each block of events, a second one looks into the few blocks that reach as far.
+    """
+    bits, keys, n_blocks = space.bits, space.keys, (known + _BLOCK - np.uint64(1)) >> _BLOCK_SHIFT
     for block in range(n_blocks):
-        if block_bits[block] >= bits_of(wanted):
+        start, stop = block * _BLOCK, min((block + np.uint64(1)) * _BLOCK, known)
+        has_open, greatest = np.uint8(0), np.int32(0)
+        for event in range(start, stop):
+            has_open |= open_events[event]
+        if has_open != 0:
+            for event in range(start, stop):
+                greatest = max(greatest, _bits_of(event, content, open_events, space))
+        bits[block] = greatest
+    size = 0
+    wanted = _least_wanted(bits, n_blocks, keys, size, capacity)
+    for block in range(n_blocks):
+        if bits[block] >= bits_of(wanted):
             for event in range(block * _BLOCK, min((block + np.uint64(1)) * _BLOCK, known)):
-                bits = _bits_of(event, content, open_events, space)
-                key = key_of(np.int32(bits).view(np.float32), event)
+                of_event = _bits_of(event, content, open_events, space)
+                key = key_of(np.int32(of_event).view(np.float32), event)
                 if key >= wanted:
                     size = push_bounded(keys, size, capacity, key)
                     if size == capacity:
                         wanted = max(wanted, keys[0])
+    return size
+
+
+@inlined
+def keep_best_by_content(content, open_events, excluded, space, n_listed, capacity):  # type: ignore[no-untyped-def]
+    """The best open events that are not `excluded`, to the heap `space.keys`; return how many.
+
+    After `add_scores`, which lists n_listed. Only what scores above 0 counts.
+    """
+    marks = space.is_marked
+    known = np.uint64(min(content.indptr.size - 1, open_events.size))
+    for position in range(excluded.size):
+        if excluded[position] < known:
+            marks[excluded[position]] = 1
+    if content.members.size > 0:
+        size = _keep_first_members(known, content, open_events, space, capacity)
+        size = _keep_listed(known, content, open_events, space, n_listed, capacity, size)
+    else:
+        size = _keep_of_all(known, content, open_events, space, capacity)
     for position in range(excluded.size):
         if excluded[position] < known:
             marks[excluded[position]] = 0
@@ -521,9 +552,9 @@ def rank_by_content(taste, content, open_events, excluded, space, answer):  # ty
     Content, space and answer are `Held`.
     """
     content, space, answer = held_in(content), held_in(space), held_in(answer)
-    add_scores(taste, content, space)
-    size = keep_best_by_content(content, open_events, excluded, space, answer.events.size)
-    clear_scores(taste, content, space)
+    n_listed = add_scores(taste, content, space)
+    size = keep_best_by_content(content, open_events, excluded, space, n_listed, answer.events.size)
+    clear_scores(taste, content, space, n_listed)
     sort_best_first(space.keys, size)
     write_ranked(space.keys, size, answer)
     without_reasons(size, answer)
@@ -539,8 +570,8 @@ def name_by_content(taste, content, open_events, excluded, space, most, pool, n_
     are known of those that were not in. The pool has room for all; returns how many there are.
     """
     n_known, marks = content.indptr.size - 1, space.is_marked
-    add_scores(taste, content, space)
-    size = keep_best_by_content(content, open_events, excluded, space, most)
+    n_listed = add_scores(taste, content, space)
+    size = keep_best_by_content(content, open_events, excluded, space, n_listed, most)
     for place in range(n_pool):
         if pool.events[place] < n_known:
             marks[pool.events[place]] = 1
@@ -555,7 +586,7 @@ def name_by_content(taste, content, open_events, excluded, space, most, pool, n_
         pool.content[place] = score_of_event(event, content, space) if is_known else np.float32(0.0)
         if is_known:
             marks[event] = 0
-    clear_scores(taste, content, space)
+    clear_scores(taste, content, space, n_listed)
     return total
 
 

@@ -137,7 +137,7 @@ def test_tastes_and_rankings_are_those_of_the_twin(site: Site, n: int):
 
 def is_at_rest(scorer: ContentScorer) -> bool:
     space = scorer._space.value
-    clear = (space.event_sums, space.group_sums, space.is_touched, space.feature_sums, space.is_marked)
+    clear = (space.event_sums, space.group_sums, space.feature_sums, space.is_marked)
     return not any(array.any() for array in clear) and bool((space.entry_of_feature == -1).all())
 
 
