@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.kernels.dot import SHIFT, SHIFTED_BLOCK, dot_of_shifted
+from core.kernels.dot import LANE_BYTES, LANES, SHIFT, WIDTH_STEP, dots_of_rows
 from core.kernels.heap import index_of, keep_best, key_of, push_bounded, score_of, sort_best_first, sort_keys
 from core.kernels.held import held_in
 from core.kernels.jit import inlined, kernel
@@ -31,6 +31,10 @@ _SIXTEEN_BITS = 32767.0
 _FIRST_LOOK = 2
 #: How many rows ahead a row of the factors is asked for.
 ROWS_AHEAD = 16
+#: All bits of a number but that of its sign.
+_WITHOUT_SIGN = np.int64(0x7FFFFFFFFFFFFFFF)
+#: Pivots of the decomposition that are worked off together.
+_PIVOTS = np.uint64(4)
 _BYTES_IN_A_LINE = 64
 
 
@@ -71,17 +75,26 @@ class Folded(NamedTuple):
     positions: NDArray[np.int32]  #: [m], ascending positions in the profile
     weights: NDArray[np.float64]  #: [m], w
     rows: NDArray[np.int8]  #: [m, width], the values of their vectors, 0 behind the last factor
+    #: [⌈m / LANES⌉, width / LANE_BYTES, LANES], the same with a lane for each, LANE_BYTES values a number
+    lanes: NDArray[np.int32]
     steps: NDArray[np.float64]  #: [m], those of their vectors
     sums: NDArray[np.int32]  #: [m], SHIFT times the sum of the values
+    shifted: NDArray[
+        np.uint8
+    ]  #: [width], scratch space: a vector to multiply by all of them, 0 behind the last factor
+    products: NDArray[np.int32]  #: [whole blocks of LANES], scratch space: what comes out
 
 
 @inlined
 def rows_of(profile, factors, positions):  # type: ignore[no-untyped-def]
-    """The vectors of the events at some positions of a profile: rows, steps and sums as `Folded` has them."""
+    """The vectors of the events at some positions of a profile: `Folded`, in which they do not count yet."""
     n_factors, size = factors.values.shape[1], positions.size
-    width = (n_factors + SHIFTED_BLOCK - 1) // SHIFTED_BLOCK * SHIFTED_BLOCK
+    width = (n_factors + WIDTH_STEP - 1) // WIDTH_STEP * WIDTH_STEP
+    n_blocks = (size + LANES - 1) // LANES
     rows, steps = np.empty((size, width), np.int8), np.empty(size, np.float64)
-    sums = np.empty(size, np.int32)
+    lanes, sums = np.zeros((n_blocks, width // LANE_BYTES, LANES), np.int32), np.empty(size, np.int32)
+    for place in range(min(size, ROWS_AHEAD)):
+        ask_for_row(factors, profile.events[positions[place]])
     for place in range(size):
         if place + ROWS_AHEAD < size:
             ask_for_row(factors, profile.events[positions[place + ROWS_AHEAD]])
@@ -93,44 +106,84 @@ def rows_of(profile, factors, positions):  # type: ignore[no-untyped-def]
             total = np.int32(total + np.int32(value))
         rows[place, n_factors:] = 0
         steps[place], sums[place] = np.float64(factors.steps[event]), np.int32(np.int32(SHIFT) * total)
-    return rows, steps, sums
+    fours = rows.view(np.int32)
+    for place in range(np.uint64(size)):
+        block, lane = place // np.uint64(LANES), place % np.uint64(LANES)
+        for group in range(np.uint64(fours.shape[1])):
+            lanes[block, group, lane] = fours[place, group]
+    shifted, products = np.zeros(width, np.uint8), np.empty(n_blocks * LANES, np.int32)
+    return Folded(positions, np.empty(size, np.float64), rows, lanes, steps, sums, shifted, products)
 
 
 @inlined
-def shift(values, shifted):  # type: ignore[no-untyped-def]
-    """Write the values int8[factors] of a row to shifted uint8[width] as `similarity` takes them."""
+def multiply(values, folded, first):  # type: ignore[no-untyped-def]
+    """Write to `folded.products` Σ values · those of each vector that is folded in, from number `first` on.
+
+    values int8[factors]. A product of two vectors is that times the steps of both.
+    """
+    shifted, products, sums = folded.shifted, folded.products, folded.sums
     for factor in range(values.size):
         shifted[factor] = np.uint8((np.int32(values[factor]) + np.int32(SHIFT)) & np.int32(255))
+    for block in range(first // LANES, folded.lanes.shape[0]):
+        dots_of_rows(shifted, folded.lanes, block, products, folded.lanes.shape[1])
+    for place in range(np.uint64(first), np.uint64(sums.size)):
+        products[place] -= sums[place]
 
 
 @inlined
-def similarity(shifted, step, rows, steps, sums, place):  # type: ignore[no-untyped-def]
-    """z_e·z_i of an event, whose values are shifted, and the one at a place of rows that are folded in."""
-    width = rows.shape[1]
-    whole = dot_of_shifted(shifted, 0, rows, np.int64(place) * width, width // SHIFTED_BLOCK) - sums[place]
-    return np.float64(np.int32(whole)) * step * steps[place]
+def _take_away(system, pivot, stop):  # type: ignore[no-untyped-def]
+    """Take what one pivot's row of the decomposition counts from the rows behind it, up to `stop`."""
+    size = system.shape[0]
+    for row in range(pivot + np.uint64(1), stop):
+        amount = system[pivot, row]
+        for column in range(row, np.uint64(size)):
+            system[row, column] -= amount * system[pivot, column]
+
+
+@inlined
+def decompose(system):  # type: ignore[no-untyped-def]
+    """Put R with RᵀR = `system` float64[m, m], symmetric and positive definite, in place of its upper triangle.
+
+    Cholesky's decomposition. Pivots are worked off by fours, so that the rows behind them are read and written a
+    quarter as often; what is taken from a number is taken in the order of the pivots all the same.
+    """
+    size = np.uint64(system.shape[0])
+    # The pivots' rows stand apart: of two rows of one array a compiler cannot tell that they do not overlap.
+    first, second, third, fourth = (
+        np.empty(size, np.float64),
+        np.empty(size, np.float64),
+        np.empty(size, np.float64),
+        np.empty(size, np.float64),
+    )
+    for start in range(np.uint64(0), size, _PIVOTS):
+        stop = min(start + _PIVOTS, size)
+        for pivot in range(start, stop):
+            inverse = 1.0 / np.sqrt(system[pivot, pivot])
+            for column in range(pivot, size):
+                system[pivot, column] *= inverse
+            _take_away(system, pivot, stop)
+        if stop < size:
+            for column in range(stop, size):
+                first[column], second[column] = system[start, column], system[start + np.uint64(1), column]
+                third[column] = system[start + np.uint64(2), column]
+                fourth[column] = system[start + np.uint64(3), column]
+            for row in range(stop, size):
+                of_first, of_second, of_third, of_fourth = first[row], second[row], third[row], fourth[row]
+                for column in range(row, size):
+                    left = system[row, column] - of_first * first[column]
+                    left -= of_second * second[column]
+                    left -= of_third * third[column]
+                    system[row, column] = left - of_fourth * fourth[column]
 
 
 @inlined
 def solve(system, right):  # type: ignore[no-untyped-def]
-    """Solve a symmetric positive definite system in place of its right side, by Cholesky's decomposition.
+    """Solve a symmetric positive definite system in place of its right side.
 
-    Only the upper triangle of `system` float64[m, m] is read; it is overwritten. Rows are worked off as a whole, which
-    the compiler can do several numbers at a time without changing the order of a sum.
+    Only the upper triangle of `system` float64[m, m] is read; it is overwritten.
     """
     size = right.size
-    # The pivot's row stands apart: of two rows of one array a compiler cannot tell that they do not overlap.
-    top = np.empty(size, np.float64)
-    for pivot in range(np.uint64(size)):
-        inverse = 1.0 / np.sqrt(system[pivot, pivot])
-        for column in range(pivot, np.uint64(size)):
-            top[column] = system[pivot, column] * inverse
-        for column in range(pivot, np.uint64(size)):
-            system[pivot, column] = top[column]
-        for row in range(pivot + np.uint64(1), np.uint64(size)):
-            amount = top[row]
-            for column in range(row, np.uint64(size)):
-                system[row, column] -= amount * top[column]
+    decompose(system)
     for pivot in range(size):
         right[pivot] /= system[pivot, pivot]
         for row in range(pivot + 1, size):
@@ -145,24 +198,24 @@ def solve(system, right):  # type: ignore[no-untyped-def]
 def fold_in(profile, factors, activity):  # type: ignore[no-untyped-def]
     """What the events of a profile count, `Folded`."""
     extra = confidence_of(profile, factors, activity)
-    positions = folded_positions(extra)
+    folded = rows_of(profile, factors, folded_positions(extra))
+    positions, weights, steps = folded.positions, folded.weights, folded.steps
     size = positions.size
-    rows, steps, sums = rows_of(profile, factors, positions)
-    system, weights = np.empty((size, size), np.float64), np.empty(size, np.float64)
-    roots, shifted = np.empty(size, np.float64), np.zeros(rows.shape[1], np.uint8)
+    system, roots = np.empty((size, size), np.float64), np.empty(size, np.float64)
     for place in range(size):
         roots[place] = np.sqrt(np.float64(extra[positions[place]]))
         weights[place] = roots[place] + 1.0 / roots[place]
     for row in range(size):
-        shift(rows[row], shifted)
-        for column in range(row, size):
-            product = similarity(shifted, steps[row], rows, steps, sums, column)
-            system[row, column] = roots[row] * roots[column] * product
+        multiply(folded.rows[row], folded, row)
+        root, step = roots[row], steps[row]
+        for column in range(np.uint64(row), np.uint64(size)):
+            product = np.float64(folded.products[column]) * step * steps[column]
+            system[row, column] = root * roots[column] * product
         system[row, row] += 1.0
     solve(system, weights)
     for place in range(size):
         weights[place] *= roots[place]
-    return Folded(positions, weights, rows, steps, sums)
+    return folded
 
 
 @inlined
@@ -177,10 +230,11 @@ def vector_of(folded, greatest_whole, whole):  # type: ignore[no-untyped-def]
         amount = folded.weights[place] * folded.steps[place]
         for factor in range(np.uint64(n_factors)):
             vector[factor] += amount * np.float64(folded.rows[place, factor])
-    greatest = 0.0
+    # Of numbers ≥ 0 the bits order as they do; of whole numbers a compiler compares several at a time.
+    most, bits = np.int64(0), vector.view(np.int64)
     for factor in range(n_factors):
-        greatest = max(greatest, abs(vector[factor]))
-    step = greatest / greatest_whole
+        most = max(most, bits[factor] & _WITHOUT_SIGN)
+    step = np.int64(most).view(np.float64) / greatest_whole
     for factor in range(n_factors):
         whole[factor] = np.int32(np.rint(vector[factor] / step)) if step > 0.0 else np.int32(0)
     return step
@@ -236,18 +290,15 @@ def keep_best_by_vector(open_events, factors, sketch, vector, step, excluded, sp
 
 
 @inlined
-def add_shares(factors, folded, event, scale, shifted, shares):  # type: ignore[no-untyped-def]
-    """Add to shares float64[p] what each event of the profile adds to `scale` times an event's score; return that.
-
-    shifted uint8[width] is scratch space.
-    """
+def add_shares(factors, folded, event, scale, shares):  # type: ignore[no-untyped-def]
+    """Add to shares float64[p] what each event of the profile adds to `scale` times an event's score; return that."""
     score = 0.0
     if event < factors.steps.size:
         row = np.uint32(event)
-        shift(factors.values[row], shifted)
+        multiply(factors.values[row], folded, 0)
         step = np.float64(factors.steps[row])
         for place in range(folded.positions.size):
-            product = similarity(shifted, step, folded.rows, folded.steps, folded.sums, place)
+            product = np.float64(folded.products[place]) * step * folded.steps[place]
             share = folded.weights[place] * product * scale
             shares[folded.positions[place]] += share
             score += share
@@ -272,11 +323,10 @@ def recommend_by_factors(profile, open_events, factors, sketch, activity, space,
     capacity, keys = answer.events.size, space.keys
     found = keep_best_by_vector(open_events, factors, sketch, vector, step, profile.excluded, space, capacity)
     shares = np.zeros((found, profile.events.size), np.float64)
-    shifted = np.zeros(folded.rows.shape[1], np.uint8)
     size, greatest = np.int64(0), 1.0
     for place in range(found):
         event = index_of(keys[place])
-        score = add_shares(factors, folded, event, 1.0, shifted, shares[place])
+        score = add_shares(factors, folded, event, 1.0, shares[place])
         space.touched_events[event] = place
         greatest = max(greatest, score)
         keys[size] = key_of(np.float32(score), event)

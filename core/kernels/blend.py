@@ -13,7 +13,7 @@ from core.hybrid import COMPONENTS, NAMED_BY_CONTENT, NAMED_BY_VOTES, Component
 from core.kernels.als import ROWS_AHEAD, add_shares, ask_for_row, fold_in, vector_of
 from core.kernels.content import name_by_content, split_by_content
 from core.kernels.dot import BLOCK, dot_of_words
-from core.kernels.heap import index_of, keep_best, key_of, score_of, sort_keys
+from core.kernels.heap import index_of, key_of, least_kept, score_of, sort_keys
 from core.kernels.held import held_in
 from core.kernels.jit import inlined, kernel
 from core.kernels.neighbourhood import factors_of, keep_voted, shares_of, vote
@@ -89,12 +89,16 @@ def add_factor_scores(factors, folded, events, scores):  # type: ignore[no-untyp
 
 @inlined
 def units_of_components(scores, weights):  # type: ignore[no-untyped-def]
-    """float64[components]: what a component's score is multiplied by: its weight over its greatest score, or 0."""
-    units = np.zeros(COMPONENTS, np.float64)
+    """float64[components]: what a component's score is multiplied by: its weight over its greatest score, or 0.
+
+    Scores are 0 at least, so their bits order as they do; of whole numbers a compiler compares several at a time.
+    """
+    units, bits = np.zeros(COMPONENTS, np.float64), scores.view(np.int64)
     for component in range(COMPONENTS):
-        greatest = 0.0
+        most = np.int64(0)
         for place in range(scores.shape[1]):
-            greatest = max(greatest, scores[component, place])
+            most = max(most, bits[component, place])
+        greatest = np.int64(most).view(np.float64)
         if greatest > 0.0:
             units[component] = np.float64(weights[component]) / greatest
     return units
@@ -141,21 +145,23 @@ def keep_best_blended(scores, units, events, space, capacity):  # type: ignore[n
     Popularity alone makes no event personal. Returns how many are kept. A key is written before it is known whether it
     counts.
     """
-    keys, places = space.keys, space.touched_events
-    size = np.uint64(0)
+    keys, places, size = space.keys, space.touched_events, np.uint64(0)
+    own, bits = np.zeros(events.size, np.float64), np.empty(events.size, np.int32)
+    for component in range(Component.POPULARITY):
+        for place in range(events.size):
+            own[place] += units[component] * scores[component, place]
+    for place in range(events.size):
+        total = own[place] + units[Component.POPULARITY] * scores[Component.POPULARITY, place]
+        of_event = np.float32(min(total, 1.0)).view(np.int32)
+        bits[place] = of_event & np.int32(-np.int32(own[place] > 0.0))
+    least = least_kept(bits, events.size, capacity)
     for place in range(np.uint64(events.size)):
-        own, total = 0.0, 0.0
-        for component in range(COMPONENTS):
-            part = units[component] * scores[component, place]
-            total += part
-            own += part if component != Component.POPULARITY else 0.0
         event = np.uint32(events[place])
         places[event] = place
-        keys[size] = key_of(np.float32(min(total, 1.0)), event)
-        size += np.uint64(own > 0.0)
-    kept = keep_best(keys, np.int64(size), capacity)
-    sort_keys(keys, kept)
-    return kept
+        keys[size] = key_of(np.int32(bits[place]).view(np.float32), event)
+        size += np.uint64(bits[place] >= least)
+    sort_keys(keys, np.int64(size))
+    return min(np.int64(size), capacity)
 
 
 @kernel
@@ -229,7 +235,6 @@ def blend(  # type: ignore[no-untyped-def]
         profile, factors_of(profile, site), site, log, space, neighbours, n_neighbours, answer, n_answers
     )
     shares = np.zeros(profile.events.size, np.float64)
-    shifted = np.zeros(folded.rows.shape[1], np.uint8)
     for rank_ in range(n_answers):
         event = answer.events[rank_]
         place = space.touched_events[event]
@@ -238,7 +243,7 @@ def blend(  # type: ignore[no-untyped-def]
             shares[position] = of_votes[position, rank_] * unit
         if scores[Component.FACTORS, place] > 0.0:
             unit = units[Component.FACTORS] * discounts[place]
-            add_shares(factors, folded, event, unit, shifted, shares)
+            add_shares(factors, folded, event, unit, shares)
         name_greatest(shares, rank_, answer)
     if taste.features.size > 0 and units[Component.CONTENT] > 0.0:
         unit_of_content = np.float32(units[Component.CONTENT])

@@ -4,8 +4,8 @@ Compilers do not find those instructions in a loop: x86-64 has one for an unsign
 for two of a kind (the dot product of ARMv8.2). They do find them in the sum of one product of two short vectors, which
 is what is written here for single rows; where a processor has none, the same sums are made of multiplications of 16
 bits. To add up the lanes of such a sum takes as long as to multiply, so many rows are stored with theirs side by side,
-a lane each (`dots_of_lanes`), for which the instruction is named. All of it is whole numbers: the outcome is the same
-bits everywhere.
+a lane each (`dots_of_lanes`, `dots_of_rows`), for which the instruction is named. All of it is whole numbers: the
+outcome is the same bits everywhere.
 """
 
 import platform
@@ -32,10 +32,12 @@ _BYTE, _SHORT, _WHOLE = ir.IntType(8), ir.IntType(16), ir.IntType(32)
 _WORDS_AT_ONCE = 16
 #: Codes are 0…3, the same number signed and unsigned: which of the two lets the instruction be found differs.
 _CODES_ARE_SIGNED = platform.machine().lower() in ("aarch64", "arm64")
-#: What `dot_of_shifted` takes signed bytes to be shifted by, so that they are of the sign that the instruction wants.
+#: What `dots_of_rows` takes signed bytes to be shifted by, so that they are of the sign that the instruction wants.
 SHIFT = 0 if _CODES_ARE_SIGNED else 128
-#: How many bytes it multiplies at once.
-SHIFTED_BLOCK = 64
+#: How many sums `dots_of_rows` keeps of each row: an instruction that adds to one takes longer than several take.
+_CHAINS = 4
+#: The width of the rows that it multiplies is a multiple of this.
+WIDTH_STEP = LANE_BYTES * _CHAINS
 
 
 def _bytes_at(context: Any, builder: Any, kind: Any, array: Any, start: Any, count: int) -> Any:
@@ -173,43 +175,46 @@ def _add_products(builder: Any, way: Way, sums: Any, codes: Any, vector: Any) ->
     return sums
 
 
-def _generate_shifted(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-    def start_of(at: int) -> Any:
-        return context.cast(builder, arguments[at], signature.args[at], types.intp)
-
-    data = [context.make_array(signature.args[at])(context, builder, arguments[at]).data for at in (0, 2)]
-    starts, n_blocks = [start_of(1), start_of(3)], start_of(4)
-    return _sum_of_shifted(builder, ways_of(context)[0], (data[0], data[1]), (starts[0], starts[1]), n_blocks)
-
-
-def _sum_of_shifted(
-    builder: Any, best: Way, data: tuple[Any, Any], starts: tuple[Any, Any], n_blocks: Any
-) -> Any:
-    """The loop over the blocks; i32. Sums of 16 bits have no room for bytes that are shifted."""
-    way = best if best.function in (_FOUR_PRODUCTS, _PARTIAL_SUMS) else None
-    at_once = LANE_BYTES * (way.width if way else 4)
-    lanes, few = ir.VectorType(_WHOLE, way.width if way else at_once), ir.VectorType(_BYTE, at_once)
-    total, word = cgutils.alloca_once(builder, lanes), n_blocks.type  # type: ignore[no-untyped-call]
-    builder.store(ir.Constant(lanes, [0] * lanes.count), total)
-    with cgutils.for_range(builder, n_blocks) as loop:
-        block = builder.mul(loop.index, word(SHIFTED_BLOCK))
-        sums = builder.load(total)
-        for first in range(0, SHIFTED_BLOCK, at_once):
-            places = [builder.add(builder.add(start, block), word(first)) for start in starts]
-            shifted = _at(builder, data[0], places[0], few)
-            if way:
-                sums = _add_products(builder, way, sums, shifted, _at(builder, data[1], places[1], lanes))
-            else:
-                extend = builder.sext if _CODES_ARE_SIGNED else builder.zext
-                other = builder.sext(_at(builder, data[1], places[1], few), lanes)
-                sums = builder.add(sums, builder.mul(extend(shifted, lanes), other))
-        builder.store(sums, total)
-    name = f"llvm.vector.reduce.add.v{lanes.count}i32"
-    return builder.call(_declared(builder, name, _WHOLE, lanes), [builder.load(total)])
+def _generate_rows(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    data = [context.make_array(signature.args[at])(context, builder, arguments[at]).data for at in (0, 1, 3)]
+    block, n_groups = (context.cast(builder, arguments[at], signature.args[at], types.intp) for at in (2, 4))
+    shifted, lanes, dots = (builder.bitcast(array, _BYTE.as_pointer()) for array in data)
+    _write_rows(builder, ways_of(context)[0], (shifted, lanes, dots), (block, n_groups))
+    return context.get_dummy_value()
 
 
-def _dot_of_shifted(typing_context, shifted, start, other, other_start, n_blocks):  # type: ignore[no-untyped-def]
-    return types.int32(shifted, start, other, other_start, n_blocks), _generate_shifted
+def _write_rows(builder: Any, best: Way, data: tuple[Any, Any, Any], where: tuple[Any, Any]) -> None:
+    """The loop over the groups of a block, in several sums, of 32 bits: those of 16 have no room for shifted bytes."""
+    way = best if best.function in (_FOUR_PRODUCTS, _PARTIAL_SUMS) else Way(4, None, moves_highest=False)
+    (shifted, rows, dots), (block, n_groups) = data, where
+    lanes, few = ir.VectorType(_WHOLE, way.width), ir.VectorType(_BYTE, LANE_BYTES * way.width)
+    parts, chains, word = range(LANES // way.width), range(_CHAINS), n_groups.type
+    nothing, part_bytes = ir.Constant(lanes, [0] * way.width), LANE_BYTES * way.width
+    sums = [[cgutils.alloca_once(builder, lanes) for _ in parts] for _ in chains]  # type: ignore[no-untyped-call]
+    for total in (total for of_chain in sums for total in of_chain):
+        builder.store(nothing, total)
+    block_start = builder.mul(builder.mul(block, n_groups), word(LANES * LANE_BYTES))
+    with cgutils.for_range(builder, builder.udiv(n_groups, word(_CHAINS))) as loop:
+        for chain in chains:
+            group = builder.add(builder.mul(loop.index, word(_CHAINS)), word(chain))
+            four = _at(builder, shifted, builder.mul(group, word(LANE_BYTES)), _WHOLE)
+            repeated = builder.bitcast(_repeated(builder, four, lanes), few)
+            start = builder.add(block_start, builder.mul(group, word(LANES * LANE_BYTES)))
+            for part in parts:
+                row = _at(builder, rows, builder.add(start, word(part_bytes * part)), lanes)
+                total = _add_products(builder, way, builder.load(sums[chain][part]), repeated, row)
+                builder.store(total, sums[chain][part])
+    dots_start = builder.mul(block, word(LANES * LANE_BYTES))
+    for part in parts:
+        whole = nothing
+        for chain in chains:
+            whole = builder.add(whole, builder.load(sums[chain][part]))
+        at = builder.gep(dots, [builder.add(dots_start, word(part_bytes * part))])
+        builder.store(whole, builder.bitcast(at, lanes.as_pointer()), align=4)
+
+
+def _dots_of_rows(typing_context, shifted, lanes, block, dots, n_groups):  # type: ignore[no-untyped-def]
+    return types.void(shifted, lanes, block, dots, n_groups), _generate_rows
 
 
 def lanes_by(choose: Callable[[list[Way]], Way]) -> Callable[..., Any]:
@@ -291,11 +296,13 @@ def _plain_lanes(codes, block, vector, dots, start, n_groups):  # type: ignore[n
     )
 
 
-def _plain_shifted(shifted, start, other, other_start, n_blocks):  # type: ignore[no-untyped-def]
+def _plain_rows(shifted, lanes, block, dots, n_groups):  # type: ignore[no-untyped-def]
     """With the compiler switched off."""
-    size = n_blocks * SHIFTED_BLOCK
-    few = shifted.reshape(-1)[start : start + size].view(np.int8 if SHIFT == 0 else np.uint8).astype(np.int32)
-    return np.int32(few @ other.reshape(-1)[other_start : other_start + size].astype(np.int32))
+    rows = lanes[block].view(np.int8).reshape(n_groups, LANES, LANE_BYTES).astype(np.int32)
+    few = shifted[: n_groups * LANE_BYTES].view(np.int8 if SHIFT == 0 else np.uint8).astype(np.int32)
+    dots[block * LANES : (block + 1) * LANES] = np.einsum(
+        "gle,ge->l", rows, few.reshape(n_groups, LANE_BYTES)
+    )
 
 
 def _plain_words(one, start, words, words_start):  # type: ignore[no-untyped-def]
@@ -313,10 +320,11 @@ def _plain_codes(codes, start, vector, vector_start):  # type: ignore[no-untyped
 
 _IS_PLAIN: bool = config.DISABLE_JIT  # type: ignore[attr-defined]
 
-#: dot_of_shifted(shifted, start, other, other_start, n_blocks): int32, Σ shifted · other over n_blocks × SHIFTED_BLOCK
-#: bytes from a position on in each of two arrays in C order, uint8 and int8. To multiply int8 by int8, SHIFT is added
-#: to those of one side, in 8 bits; SHIFT times the sum of the other side is then too much. Nothing is checked.
-dot_of_shifted: Callable[..., Any] = _plain_shifted if _IS_PLAIN else intrinsic(_dot_of_shifted)
+#: dots_of_rows(shifted, lanes, block, dots, n_groups): writes to dots int32, from block · LANES on, Σ shifted · row of
+#: each of the LANES rows of a block of lanes, int32[blocks, groups, LANES] in C order, LANE_BYTES int8 of a row in each
+#: number. shifted uint8[LANE_BYTES · groups], a multiple of WIDTH_STEP: to multiply int8 by int8, SHIFT is added to
+#: those of one side, in 8 bits; SHIFT times the sum of the other side is then too much. Nothing is checked.
+dots_of_rows: Callable[..., Any] = _plain_rows if _IS_PLAIN else intrinsic(_dots_of_rows)
 
 #: dot_of_words(one, start, words, words_start): int32, Σ one[start + i] · words[words_start + i] over BLOCK of them,
 #: int8 and int16, from a position on in each of two arrays in C order. The sum has to fit. Nothing is checked.

@@ -96,38 +96,52 @@ def cast_votes(rows, neighbours, n_neighbours, space):  # type: ignore[no-untype
 def _write_bests(scale, event_scales, open_events, sums, bits):  # type: ignore[no-untyped-def]
     """Write the best score of an open event of each whole block to `bits`; return how many blocks there are.
 
-    As the bits of floats, which order as floats ≥ 0 do. What is not open is masked out: a choice would make the loads
-    depend on it, which Arm cannot do several at a time.
+    As the bits of floats, which order as floats ≥ 0 do; multiplied by the scale last, which leaves the best the best.
+    What is not open is masked out: a choice would make the loads depend on it, which Arm cannot do several at a time.
     """
     n_blocks = np.uint64(event_scales.size) >> _BLOCK_BITS
     for block in range(n_blocks):
         best = np.int32(0)
         for event in range(block * _BLOCK, (block + np.uint64(1)) * _BLOCK):
-            score = np.float32(sums[event] * event_scales[event] * scale)
+            score = np.float32(sums[event] * event_scales[event])
             of_event = np.int32(score.view(np.int32) & np.int32(-np.int32(open_events[event] != 0)))
             best = of_event if of_event > best else best
-        bits[block] = best
+        bits[block] = np.float32(np.int32(best).view(np.float32) * scale).view(np.int32)
     return n_blocks
 
 
 @inlined
-def _list_events(start, count, least, scale, event_scales, open_events, sums, keys, size):  # type: ignore[no-untyped-def]
-    """Append the keys of those of `count` open events from `start` on whose score has at least the bits `least`.
-
-    At most a block of them, which are looked at several at a time: few of them count. Returns how many keys there are.
-    """
+def _mask_of(start, count, least, scale, event_scales, open_events, sums):  # type: ignore[no-untyped-def]
+    """uint32: which of `count` events from `start` on are open and score at least what has the bits `least`."""
     found = np.uint32(0)
     for place in range(np.uint32(count)):
         event = start + np.uint64(place)
         score = np.float32(sums[event] * event_scales[event] * scale)
         counts = (score.view(np.int32) >= least) & (open_events[event] != 0)
         found |= np.uint32(np.uint32(counts) << np.uint32(place))
-    while found != 0:
-        event = start + np.uint64(lowest_bit(found))
-        keys[size] = key_of(np.float32(sums[event] * event_scales[event] * scale), event)
-        size += np.uint64(1)
-        found &= np.uint32(found - np.uint32(1))
-    return size
+    return found
+
+
+@inlined
+def _list_marked(chosen, masks, n_chosen, scale, event_scales, sums, keys):  # type: ignore[no-untyped-def]
+    """Write the keys of the events that the masks of the chosen blocks mark, each at least one; return how many.
+
+    When a mask is worked off the next one takes its place without a branch that no processor would guess.
+    """
+    which, listed = np.uint64(0), np.uint64(0)
+    mask = np.uint32(masks[0]) if n_chosen > 0 else np.uint32(0)
+    while mask != 0:
+        event = np.uint64(chosen[which]) * _BLOCK + np.uint64(lowest_bit(mask))
+        keys[listed] = key_of(np.float32(sums[event] * event_scales[event] * scale), event)
+        listed += np.uint64(1)
+        rest = np.uint32(mask & np.uint32(mask - np.uint32(1)))
+        is_done = np.uint32(rest == 0)
+        which += np.uint64(is_done)
+        following = (
+            np.uint32(masks[min(which, n_chosen - np.uint64(1))]) if which < n_chosen else np.uint32(0)
+        )
+        mask = np.uint32(rest | np.uint32(following & np.uint32(np.uint32(0) - is_done)))
+    return np.int64(listed)
 
 
 @inlined
@@ -142,17 +156,21 @@ def find_best(scale, event_scales, open_events, space, capacity):  # type: ignor
     n_blocks = _write_bests(scale, event_scales, open_events, sums, bits)
     least = least_kept(bits, n_blocks, capacity, capacity // _SPARE)
     # Which blocks these are is written down first, without a branch that no processor would guess.
-    n_chosen, listed = np.uint64(0), np.uint64(0)
+    n_chosen = np.uint64(0)
     for block in range(n_blocks):
         chosen[n_chosen] = block
         n_chosen += np.uint64(bits[block] >= least)
+    # Their masks take the place of what was noted of the blocks, none of which is behind its own.
     for which in range(n_chosen):
         start = np.uint64(chosen[which]) * _BLOCK
-        listed = _list_events(start, _BLOCK, least, scale, event_scales, open_events, sums, keys, listed)
+        bits[which] = np.int32(_mask_of(start, _BLOCK, least, scale, event_scales, open_events, sums))
     start = n_blocks * _BLOCK
     left = np.uint64(event_scales.size) - start
-    listed = _list_events(start, left, least, scale, event_scales, open_events, sums, keys, listed)
-    return keep_best(keys, np.int64(listed), capacity)
+    last = _mask_of(start, left, least, scale, event_scales, open_events, sums)
+    chosen[n_chosen], bits[n_chosen] = n_blocks, np.int32(last)
+    n_chosen += np.uint64(last != 0)
+    listed = _list_marked(chosen, bits, n_chosen, scale, event_scales, sums, keys)
+    return keep_best(keys, listed, capacity)
 
 
 @inlined

@@ -16,11 +16,11 @@ from core.kernels.dot import (
     LANE_BYTES,
     LANES,
     SHIFT,
-    SHIFTED_BLOCK,
+    WIDTH_STEP,
     dot_of_codes,
-    dot_of_shifted,
     dot_of_words,
     dots_of_lanes,
+    dots_of_rows,
     lanes_by,
 )
 from core.kernels.jit import kernel
@@ -29,8 +29,10 @@ EXTREMES = [(-128, -128), (-128, 127), (127, 127), (0, -128)]
 
 
 @kernel
-def shifted_product(shifted, start, other, other_start, n_blocks):
-    return dot_of_shifted(shifted, start, other, other_start, n_blocks)
+def rows_products(shifted, lanes, block):
+    dots = np.full(lanes.shape[0] * LANES, -7, np.int32)
+    dots_of_rows(shifted, lanes, block, dots, lanes.shape[1])
+    return dots
 
 
 @kernel
@@ -80,26 +82,36 @@ def shifted_of(values):
     return (values.astype(np.int32) + SHIFT & 255).astype(np.uint8)
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(0, 70), st.integers(0, 70), st.integers(1, 4))
-def test_blocks_of_bytes_are_multiplied_from_any_position_on(seed, start, other_start, n_blocks):
+def in_lanes(rows):
+    """int8[blocks * LANES, width] as the kernel takes them."""
+    fours = np.ascontiguousarray(rows).view(np.int32).reshape(-1, LANES, rows.shape[1] // LANE_BYTES)
+    return np.ascontiguousarray(fours.swapaxes(1, 2))
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 2), st.integers(1, 20))
+def test_a_row_is_multiplied_by_each_row_of_a_block(seed, block, n_steps):
     rng = np.random.default_rng(seed)
-    one, other = (rng.integers(-128, 128, (3, 2 * SHIFTED_BLOCK), np.int8) for _ in range(2))
-    size = n_blocks * SHIFTED_BLOCK
-    few = one.reshape(-1)[start : start + size].astype(int)
-    others = other.reshape(-1)[other_start : other_start + size].astype(int)
+    one = rng.integers(-128, 128, n_steps * WIDTH_STEP, np.int8)
+    rows = rng.integers(-128, 128, (3 * LANES, one.size), np.int8)
+    of_block = slice(block * LANES, (block + 1) * LANES)
 
-    product = shifted_product(shifted_of(one), start, other, other_start, n_blocks)
+    products = rows_products(shifted_of(one), in_lanes(rows), block)
 
-    assert product - SHIFT * others.sum() == few @ others
+    expected = np.full(3 * LANES, -7)
+    expected[of_block] = rows[of_block].astype(int) @ one + SHIFT * rows[of_block].astype(int).sum(axis=1)
+    assert products.tolist() == expected.tolist()
+    plain = np.full(products.size, -7, np.int32)
+    dot._plain_rows(shifted_of(one), in_lanes(rows), block, plain, one.size // LANE_BYTES)
+    assert plain.tolist() == products.tolist()
 
 
 @pytest.mark.parametrize(("one", "other"), EXTREMES)
-def test_the_greatest_products_of_a_block_are_not_cut_off(one, other):
-    left, right = np.full(SHIFTED_BLOCK, one, np.int8), np.full(SHIFTED_BLOCK, other, np.int8)
+def test_the_greatest_products_of_rows_are_not_cut_off(one, other):
+    left, right = np.full(512, one, np.int8), np.full((LANES, 512), other, np.int8)
 
-    product = shifted_product(shifted_of(left), 0, right, 0, 1)
+    products = rows_products(shifted_of(left), in_lanes(right), 0)
 
-    assert product - SHIFT * SHIFTED_BLOCK * other == SHIFTED_BLOCK * one * other
+    assert set((products - SHIFT * 512 * other).tolist()) == {512 * one * other}
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 3), st.integers(0, 3))
@@ -125,13 +137,9 @@ def test_the_greatest_products_of_codes_are_not_cut_off(greatest):
 @given(st.integers(0, 2**32 - 1))
 def test_what_serves_without_the_compiler_gives_the_same(seed):
     rng = np.random.default_rng(seed)
-    one, other = (rng.integers(-128, 128, BLOCK, np.int8) for _ in range(2))
     codes = rng.integers(0, 256, CODES_BLOCK, np.uint8)
     vector = rng.integers(-128, 128, CODES_BLOCK * CODES_IN_A_BYTE, np.int8)
 
-    assert dot._plain_shifted(one.view(np.uint8), 0, other, 0, 2) == shifted_product(
-        one.view(np.uint8), 0, other, 0, 2
-    )
     assert dot._plain_codes(codes, 0, vector, 0) == codes_product(codes, 0, vector, 0)
 
 
@@ -202,13 +210,11 @@ def test_on_arm_the_products_in_lanes_are_one_instruction(monkeypatch):
 @needs_sums_in_lanes
 def test_on_arm_the_products_of_rows_are_one_instruction(monkeypatch):
     monkeypatch.setattr(dot, "_CODES_ARE_SIGNED", True)
-    function, builder = function_on_arm(ir.IntType(32), BYTES, BYTES, WORD, WORD, WORD)
-    total = dot._sum_of_shifted(
-        builder, dot.ways_of(None)[0], function.args[:2], function.args[2:4], function.args[4]
-    )
-    builder.ret(total)
+    function, builder = function_on_arm(ir.VoidType(), BYTES, BYTES, BYTES, WORD, WORD)
+    dot._write_rows(builder, dot.ways_of(None)[0], function.args[:3], function.args[3:])
+    builder.ret_void()
 
     assembly = assembly_of(function.module)
 
-    assert len(re.findall(r"\bsdot\b", assembly)) >= SHIFTED_BLOCK // 16
+    assert len(re.findall(r"\bsdot\b", assembly)) >= LANES
     assert not re.findall(r"\b[us]mlal", assembly)
