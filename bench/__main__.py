@@ -4,7 +4,7 @@ BENCH_DATA=FILE.npz names the data, in the format of `bench.sites`; without it a
 up, the same one every time. The first run on some data prepares it, which takes a minute or two. Figures are printed
 and written to bench/results: latest.json, and latest.html with plots.
 
-Exit codes: 0 every gate kept, 1 a gate missed, or slower (compare), 2 not measured.
+Exit codes: 0 every gate kept (aims aside), 1 a gate missed, or slower (compare), 2 not measured.
 """
 
 import argparse

@@ -90,8 +90,9 @@ class Vocabulary:
         encoded = _encode(id_)
         wanted = _hash(encoded)
         first_bits = wanted >> self._shift
-        for place in range(self._starts[first_bits], self._starts[first_bits + 1]):
-            if self._hashes[place] == wanted:
+        hashes, stop = self._hashes, self._starts[first_bits + 1]
+        for place in range(self._starts[first_bits], stop):
+            if hashes[place] == wanted:
                 index: int = self._positions[place]
                 if self._blob[self._offsets[index] : self._offsets[index + 1]] == encoded:
                     return index

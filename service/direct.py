@@ -9,9 +9,10 @@ Requests that arrive in the same turn of the event loop are answered together at
 the interpreter, of tables and of kernels is near the core then, which makes an answer under load a quarter cheaper.
 One that comes alone waits for nothing.
 
-aiohttp parses and checks every request all the same, and whatever is not plain (a body that is still on its way, a
+aiohttp parses and checks what arrives all the same, and whatever is not plain (a body that is still on its way, a
 chunked or compressed one, a client that reads slowly or sends several requests at once, an error) goes the usual way,
-as if nothing had happened here.
+as if nothing had happened here. Only a head that it has parsed before, to the letter, is not parsed again: callers send
+the same few over and over, and parsing one takes longer than much of what an answer needs.
 """
 
 from asyncio import AbstractEventLoop
@@ -31,6 +32,9 @@ from service.metrics import Metrics
 MOST_AT_ONCE = 16
 #: Of a longer body aiohttp's reader may have held up the connection, which reading it as it expects would end.
 _LONGEST_BODY = 2**15
+_HEAD_END = b"\r\n\r\n"
+#: So many heads of requests are remembered, none of them longer: a megabyte at most.
+_MOST_HEADS, _LONGEST_HEAD = 1024, 1024
 
 
 class Arrived(NamedTuple):
@@ -45,6 +49,13 @@ class Arrived(NamedTuple):
 #: pieces; None when the answer has to be waited for. What a step raises, the usual way raises again, and answers.
 Step = Callable[[Any], Any]
 _Message = tuple[RawRequestMessage, StreamReader]
+
+
+class _Head(NamedTuple):
+    """What aiohttp found in the head of a plain request, all up to the empty line."""
+
+    headers: Mapping[str, str]
+    body_bytes: int
 
 
 class DirectRoute:
@@ -67,6 +78,7 @@ class DirectRoute:
         self._max_body_bytes = min(max_body_bytes, _LONGEST_BODY)
         self._has_cors = bool(cors_origins)
         self._varies = self._has_cors and "*" not in cors_origins
+        self._heads: dict[bytes, _Head] = {}
 
     def fits(self, message: RawRequestMessage, body: StreamReader) -> bool:
         """Whether a request is a plain one for this route, and here."""
@@ -81,11 +93,23 @@ class DirectRoute:
             and not (self._has_cors and hdrs.ORIGIN in message.headers)
         )
 
+    def head_of(self, data: bytes, end: int) -> _Head | None:
+        """The head that ends before `end`, if all of `data` is a plain request and its head is a known one."""
+        head = self._heads.get(data[:end])
+        return None if head is None or len(data) - end != head.body_bytes else head
+
+    def remember(self, data: bytes, end: int, message: RawRequestMessage) -> None:
+        """Know the head from now on of a plain request, which `data` is as a whole."""
+        if end <= _LONGEST_HEAD:
+            if len(self._heads) >= _MOST_HEADS:
+                self._heads.clear()  # each has a token of its own, and none comes again before the others have
+            self._heads[data[:end]] = _Head(message.headers, len(data) - end)
+
     def responses_to(self, requests: Sequence[Arrived]) -> Sequence[bytes | None]:
         """The whole response to each request, counted; None where it has to go the usual way."""
         reached: list[Any] = list(requests)
         for step in self._steps:
-            reached = [None if one is None else _attempt(step, one) for one in reached]
+            reached = _take(step, reached)
         date = _http_date(int(time()))
         return [
             None if body is None else self._response(request, body, date)
@@ -161,14 +185,17 @@ class _Turn:
 class _ShortWay:
     """Stands where a connection's parser is: passes on what that parsed, but for what is answered together."""
 
-    __slots__ = ("_connection", "_parser", "_passed_on", "_turn", "_waiting")
+    __slots__ = ("_connection", "_is_between", "_parser", "_passed_on", "_turn", "_waiting")
 
     def __init__(self, parser: Any, connection: RequestHandler, turn: _Turn) -> None:
         self._parser = parser
         self._connection = connection
         self._turn = turn
-        self._waiting: _Message | None = None  #: the request that is not answered yet
-        self._passed_on: list[_Message] = []  #: one that goes the usual way after all
+        #: The request that is not answered yet, parsed or not.
+        self._waiting: Sequence[_Message] | bytes = b""
+        self._passed_on: Sequence[_Message] = ()  #: one that goes the usual way after all
+        #: Whether what comes next begins a request, as all that came were whole ones; once not, it is not known again.
+        self._is_between = True
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._parser, name)
@@ -176,16 +203,35 @@ class _ShortWay:
     def feed_data(self, data: bytes) -> tuple[Sequence[_Message], bool, bytes]:
         """What has arrived, as the parser sees it, without what goes the short way."""
         if self._passed_on:
-            messages, self._passed_on = self._passed_on, []
+            messages, self._passed_on = self._passed_on, ()
             return messages, False, b""
-        if self._waiting is not None:
+        if self._waiting:
             self._turn.answer()  # what comes now is answered after it
+        route = self._turn.route
+        end = data.find(_HEAD_END) + len(_HEAD_END)
+        if self._is_between and (head := route.head_of(data, end)) is not None and self._is_idle():
+            self._wait(data, head.headers, data[end:])
+            return (), False, b""
         messages, upgraded, tail = self._parser.feed_data(data)
-        if len(messages) == 1 and self._is_idle() and self._turn.route.fits(*messages[0]):
-            self._waiting = message, body = messages[0]
-            self._turn.add(self, Arrived(message.headers, b"".join(body._buffer), perf_counter()))
-            return (), upgraded, tail
-        return messages, upgraded, tail
+        if len(messages) != 1:
+            self._is_between &= not data
+            return messages, upgraded, tail
+        message, body = messages[0]
+        self._is_between &= (
+            body.is_eof()
+            and len(data) - end == body.total_bytes
+            and not (message.chunked or message.compression)  # of which the body has other bytes than arrived
+        )
+        if not self._is_idle() or not route.fits(message, body):
+            return messages, upgraded, tail
+        if self._is_between:
+            route.remember(data, end, message)
+        self._wait(messages, message.headers, b"".join(body._buffer))
+        return (), upgraded, tail
+
+    def _wait(self, request: Sequence[_Message] | bytes, headers: Mapping[str, str], body: bytes) -> None:
+        self._waiting = request
+        self._turn.add(self, Arrived(headers, body, perf_counter()))
 
     @property
     def is_open(self) -> bool:
@@ -195,15 +241,16 @@ class _ShortWay:
 
     def finish(self, response: bytes | None) -> None:
         """Write the answer to the request that waits, or let it go the usual way."""
-        message, self._waiting = self._waiting, None
+        request, self._waiting = self._waiting, b""
         connection = self._connection
-        if message is None or not self.is_open:
+        if not request or not self.is_open:
             return
         if response is None:
-            self._passed_on = [message]
+            self._passed_on = self._parser.feed_data(request)[0] if isinstance(request, bytes) else request
             connection.data_received(b"")
             return
-        self._parser.message_consumed()
+        if not isinstance(request, bytes):
+            self._parser.message_consumed()
         connection._request_count += 1
         connection._manager.requests_count += 1  # type: ignore[union-attr]
         connection._next_keepalive_close_time = connection._loop.time() + connection._keepalive_timeout
@@ -222,11 +269,15 @@ class _ShortWay:
         )
 
 
-def _attempt(step: Step, taken: Any) -> Any:
-    try:
-        return step(taken)
-    except Exception:  # noqa: BLE001 - nothing is swallowed: it comes again on the usual way, which answers it
-        return None
+def _take(step: Step, reached: Sequence[Any]) -> list[Any]:
+    """What a step makes of each that has come so far; None of who does not go on."""
+    further: list[Any] = []
+    for one in reached:
+        try:
+            further.append(None if one is None else step(one))
+        except Exception:  # noqa: BLE001 - nothing is swallowed: it comes again on the usual way, which answers it
+            further.append(None)
+    return further
 
 
 @lru_cache(maxsize=2)

@@ -49,11 +49,13 @@ def caller_of(headers: Mapping[str, str], credentials: Credentials) -> Identity:
     Raises UnauthorisedError for a key that does not fit and for a token that does not hold, when there is
     a key or a secret to check them with. The reason tells the caller nothing that it did not send.
     """
-    given_key = headers.get("X-API-Key", "")
+    given_key, authorization = headers.get("X-API-Key", ""), headers.get("Authorization", "")
+    if not (given_key or authorization):
+        return GUEST
     holds_key = bool(given_key and credentials.api_key)
     if holds_key and not _same(given_key, credentials.api_key or ""):
         raise UnauthorisedError("The service key is not valid")
-    token = _bearer(headers.get("Authorization", ""))
+    token = _bearer(authorization)
     bearer = GUEST
     if token and credentials.jwt_secret:
         bearer = verify_token(token, credentials.jwt_secret, credentials.jwt_leeway_seconds)

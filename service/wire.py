@@ -123,8 +123,10 @@ class RecommendationRequest(ArrangementFields):
 
     def __post_init__(self) -> None:
         self.user_id = _as_text(self.user_id)
-        self.city = (self.city or "").strip() or None
-        self.exclude_event_ids = [str(event_id) for event_id in self.exclude_event_ids]
+        if self.city is not None:
+            self.city = self.city.strip() or None
+        if self.exclude_event_ids:
+            self.exclude_event_ids = [str(event_id) for event_id in self.exclude_event_ids]
         if self.liked_event_ids:
             self.liked_event_ids = [str(event_id) for event_id in self.liked_event_ids]
 

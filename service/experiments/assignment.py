@@ -6,7 +6,8 @@ of the result, modulo 10,000. (Fowler, Noll, Vo: "The FNV Non-Cryptographic Hash
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
+from math import inf
 
 import orjson
 from msgspec import Struct
@@ -29,7 +30,7 @@ def hash_state(seed: str) -> int:
 
 def bucket_number(unit_id: str, state: int) -> int:
     """As `bucket`, times 10,000, from the `hash_state` of the seed."""
-    return int(_compiled()[1](*_units(unit_id), state)) % BUCKETS
+    return _compiled()[1](*_units(unit_id), state) % BUCKETS
 
 
 @cache
@@ -74,6 +75,8 @@ class Running:
     layer_state: int
     layer_from: int
     layer_to: int
+    starts_at: float
+    ends_at: float
     owners: bytes
     moved: bytes
 
@@ -89,14 +92,19 @@ class Running:
             layer_state=hash_state(f"layer:{experiment.layer_name}"),
             layer_from=round(experiment.layer_from * BUCKETS),
             layer_to=round(experiment.layer_to * BUCKETS),
+            starts_at=-inf if experiment.starts_at is None else experiment.starts_at,
+            ends_at=inf if experiment.ends_at is None else experiment.ends_at,
             owners=buckets.owners,
             moved=buckets.moved,
         )
 
+    @cached_property
+    def has_whole_layer(self) -> bool:
+        """Whether its part of its layer is all of it."""
+        return self.layer_from == 0 and self.layer_to == BUCKETS
+
     def has(self, unit_id: str) -> bool:
         """Whether the unit is in this experiment's part of its layer."""
-        if self.layer_from == 0 and self.layer_to == BUCKETS:
-            return True
         return self.layer_from <= bucket_number(unit_id, self.layer_state) < self.layer_to
 
 
@@ -125,8 +133,11 @@ class Assigner:
         drawn: list[Draw] = []
         taken: frozenset[str] = frozenset()
         for running, draws in self._running:
-            is_taken = bool(taken) and not taken.isdisjoint(running.varies)
-            if is_taken or not running.revision.experiment.covers(now) or not running.has(unit_id):
+            if not running.starts_at <= now < running.ends_at:
+                continue
+            if taken and not taken.isdisjoint(running.varies):
+                continue
+            if not (running.has_whole_layer or running.has(unit_id)):
                 continue
             taken |= running.varies
             drawn.append(draws[bucket_number(unit_id, running.state)])

@@ -92,14 +92,6 @@ class Experiment(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         limit = {"limit"} if any(variant.settings.limit for variant in self.variants) else set()
         return frozenset(arm | limit)
 
-    def covers(self, now: float) -> bool:
-        """Whether people are assigned at `now`, seconds since 1970."""
-        return (
-            self.status == "running"
-            and (self.starts_at is None or self.starts_at <= now)
-            and (self.ends_at is None or now < self.ends_at)
-        )
-
 
 def check(experiment: Experiment, arms: Collection[str]) -> None:
     """Raise DefinitionError, naming the field, unless the definition can be run; `arms` are those that exist."""

@@ -14,7 +14,7 @@ COUNT_OF_ACTION: Mapping[str, str] = {
 }
 
 
-class Increment(Struct, frozen=True, gc=False):
+class Increment(Struct, frozen=True, gc=False, omit_defaults=True):
     """What to add for one person in one experiment. Increments of one person add up.
 
     `shown` counts answers by variant; `variant` and `map_version` are of the first one, and hold for the person unless

@@ -104,13 +104,11 @@ def rank(state: LiveState, encoder: Encoder, question: Question, found: Found, n
     """The second step, in which nearly all is the kernels' work: the ranking with its reasons, and their text."""
     offset = question.offset
     n = min(offset + question.limit, MOST_ANSWERS)
-    is_arranged = question.arrangement != AS_RANKED
-    ranking = ARMS[question.algorithm](
-        state, found.asker, found.candidates, MOST_ANSWERS if is_arranged else n
-    )
+    algorithm, is_arranged = question.algorithm, question.arrangement != AS_RANKED
+    ranking = ARMS[algorithm](state, found.asker, found.candidates, MOST_ANSWERS if is_arranged else n)
     if is_arranged:
         ranking = _arranged(state, ranking, question.arrangement, n, now)
-    told = Told(question.algorithm, found.asker.profile.events, found.city)
+    told = Told(algorithm, found.asker.profile.events, found.city)
     encoded = encoder.encode(ranking, told, state.telling, offset)
     return Ranked(encoded, max(0, ranking.n - offset), max(0, ranking.n_personal - offset))
 

@@ -54,7 +54,7 @@ class Drainer:
         *,
         batch_rows: int = BATCH_ROWS,
         poll_seconds: float = 1.0,
-        gather_seconds: float = 0.25,
+        gather_seconds: float = 1.0,
     ) -> None:
         self._queue = queue
         self._database = database

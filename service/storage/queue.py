@@ -230,8 +230,7 @@ class DurableQueue:
             before = self._now() - hold_seconds if hold_seconds else None
             while before is not None and await self._writer.call(self._writes.add_up_counts):
                 pass  # batch by batch, so that no put waits long behind them
-            await self._writer.call(lambda: self._writes.make_shipment(before))
-            waiting = await self._read(self._reads.shipment)
+            waiting = await self._writer.call(lambda: self._writes.make_shipment(before))
         return waiting
 
     async def settle_shipment(self, number: int, *, remembers_people: bool = False) -> None:

@@ -129,15 +129,15 @@ def count_up_to(db: sqlite3.Connection, position: int) -> None:
     db.execute("UPDATE counting SET counted_id = ? WHERE counted_id < ?", (position, position))
 
 
-def make_shipment(db: sqlite3.Connection, people: int, before: float | None) -> None:
-    """Make shipments of `people` at most, unless one is under way, of all there is.
+def make_shipment(db: sqlite3.Connection, people: int, before: float | None) -> Shipment | None:
+    """Make shipments of `people` at most, unless one is under way, of all there is; returns the first.
 
     With `before`, of the rows of people who are open since then and of those whom the store lacks; what is not added up
     yet waits then (`add_up_oldest`).
     """
-    if db.execute("SELECT 1 FROM shipments LIMIT 1").fetchone():
-        return
-    [(last,)] = db.execute("SELECT shipment FROM counting")
+    if (under_way := read_shipment(db)) is not None:
+        return under_way
+    [(last, source)] = db.execute("SELECT shipment, source FROM counting")
     until = float("inf") if before is None else before
     due = [decode_increment(text) for (text,) in db.execute(_DUE, (until, people)).fetchall()]
     db.executemany(
@@ -149,11 +149,14 @@ def make_shipment(db: sqlite3.Connection, people: int, before: float | None) -> 
         db.execute("DELETE FROM tallies")
     due = summed(due)
     parts = [due[start : start + people] for start in range(0, len(due), people)]
+    if not parts:
+        return None
     db.executemany(
         "INSERT INTO shipments (number, increments) VALUES (?, ?)",
         [(number, encode_increments(part)) for number, part in enumerate(parts, last + 1)],
     )
     db.execute("UPDATE counting SET shipment = ?", (last + len(parts),))
+    return Shipment(source, last + 1, tuple(parts[0]))
 
 
 def drop_shipment(db: sqlite3.Connection, number: int, sent_at: float | None) -> None:

@@ -66,11 +66,13 @@ def mention_of(user_id: str) -> str:
 
 
 def _pack(entries: Sequence[ExposureEntry]) -> Pack:
-    for entry in entries:
-        check_instant("created_at", entry.created_at)
-        if not math.isfinite(entry.latency_ms):
-            raise ValueError(f"latency_ms: expected a number, got {entry.latency_ms}")
-    oldest = min([entry.created_at for entry in entries])
+    times = [entry.created_at for entry in entries]
+    oldest = min(times)
+    for at in (oldest, max(times), sum(times) / len(times)):  # where one is no number, the mean is none
+        check_instant("created_at", at)
+    latency_ms = sum([entry.latency_ms for entry in entries])
+    if not math.isfinite(latency_ms):
+        raise ValueError(f"latency_ms: expected numbers, got {latency_ms}")
     return Pack(len(entries), oldest, _encoder.encode(entries).decode())
 
 

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 #: Entries that one commit may hold, so that the first of a group does not wait long for the last.
 GROUP_ENTRIES = 1_000
 #: Exposures are written when so many wait, or after so many seconds.
-FLUSH_ROWS = 200
+FLUSH_ROWS = 1_000
 FLUSH_SECONDS = 0.5
 #: Rows and commits between two checkpoints: some megabytes of the log.
 CHECKPOINT_EVERY = 500

@@ -5,15 +5,18 @@ them: who has seen everything up to a position never misses a row.
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import accumulate, takewhile
 from typing import Any
+
+from msgspec import json
 
 from service.experiments.increments import Increment
 from service.storage.file_lock import FileLock
 from service.storage.queue_counts import (
     SHIPMENT_PEOPLE,
+    Shipment,
     add_counts,
     add_up_oldest,
     count_up_to,
@@ -46,7 +49,11 @@ KNOWN_KEPT_SECONDS = 60 * 86_400.0
 
 _INSERT_FEEDBACK = "INSERT INTO feedback VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _INSERT_PACK = "INSERT INTO exposures VALUES (?, ?, ?, ?, ?)"
-_IS_ERASED = "SELECT 1 FROM erased WHERE user_id = ? AND erased_at >= ?"
+# What a group of puts has to be compared with: two JSON lists, of its keys and of its people.
+_KNOWN = (
+    "SELECT key, NULL, request_hash FROM feedback WHERE key IN (SELECT value FROM json_each(?)) UNION ALL"
+    " SELECT NULL, user_id, erased_at FROM erased WHERE user_id IN (SELECT value FROM json_each(?))"
+)
 _ERASED_SINCE = "SELECT user_id, erased_at FROM erased WHERE erased_at >= ?"
 _MARK_ERASED = (
     "INSERT INTO erased (user_id, erased_at, settled) VALUES (?, ?, 0) ON CONFLICT (user_id) DO UPDATE"
@@ -72,11 +79,34 @@ class QueueWrites:
         self._db = connection
         self._turn = turn
         self._max_bytes = max_bytes
+        self._is_durable: bool | None = None  #: whether the connection fsyncs what it commits
 
     def put_group(self, puts: Sequence[Sequence[FeedbackEntry]]) -> list[list[Outcome] | QueueError]:
         """Store many puts with one fsync, each as a whole or not at all; what each came to, in their order."""
+        # Whatever many puts come to, they are few statements: between two the interpreter changes threads.
         with self._transaction():
-            return [self._attempt(entries) for entries in puts]
+            group = [entry for entries in puts for entry in entries]
+            hashes, erased = self._known_of(group)
+            (last, drained), exposures = read_marks(self._db, "feedback"), self._waiting_bytes("exposures")
+            room = self._max_bytes - exposures + drained.bytes - last.bytes
+            results: list[list[Outcome] | QueueError] = []
+            rows: list[FeedbackEntry] = []
+            for entries in puts:
+                try:
+                    outcomes = _judge(entries, hashes, erased)
+                    new = [
+                        one for one, is_new in zip(entries, outcomes, strict=True) if is_new is Outcome.NEW
+                    ]
+                    room = _left(room, new)
+                except QueueError as error:
+                    results.append(error)
+                else:
+                    hashes |= {entry.key: entry.request_hash for entry in new}
+                    rows += new
+                    results.append(outcomes)
+            values = [(entry.stored_bytes, _feedback_values(entry)) for entry in rows]
+            self._append("feedback", _INSERT_FEEDBACK, _numbered(values, last))
+            return results
 
     def add_exposures(self, packs: Sequence[Pack]) -> int:
         """Store exposures in their order; returns for how many, the last ones, there was no room."""
@@ -104,13 +134,13 @@ class QueueWrites:
                 refused=self._delete("DELETE FROM refused WHERE user_id = ?", user_id),
             )
 
-    def make_shipment(self, before: float | None) -> None:
+    def make_shipment(self, before: float | None) -> Shipment | None:
         """Number what is counted, with `before` what is due then, so that it can be sent (`queue_counts`).
 
         Durable: a number never means two things.
         """
         with self._transaction():
-            make_shipment(self._db, SHIPMENT_PEOPLE, before)
+            return make_shipment(self._db, SHIPMENT_PEOPLE, before)
 
     # Those below may be lost by a power cut: then the same rows are drained or deleted again, without effect.
     # So they save the fsync, which the puts behind them would wait for.
@@ -201,8 +231,10 @@ class QueueWrites:
         # SQLite's own waiting sleeps and looks again, so that one busy process can starve another for seconds;
         # the kernel wakes whoever waits for a lock.
         with self._turn.hold():
-            # In WAL mode FULL adds the fsync after each commit; without it the file stays whole as well.
-            self._db.execute("PRAGMA synchronous = FULL" if durable else "PRAGMA synchronous = NORMAL")
+            if durable is not self._is_durable:
+                # In WAL mode FULL adds the fsync after each commit; without it the file stays whole as well.
+                self._db.execute("PRAGMA synchronous = FULL" if durable else "PRAGMA synchronous = NORMAL")
+                self._is_durable = durable
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -213,42 +245,14 @@ class QueueWrites:
                     self._db.execute("ROLLBACK")
                 raise
 
-    def _attempt(self, entries: Sequence[FeedbackEntry]) -> list[Outcome] | QueueError:
-        try:
-            return self._put(entries)
-        except QueueError as error:  # raised before anything was written, so the rest of the group is safe
-            return error
-
-    def _put(self, entries: Sequence[FeedbackEntry]) -> list[Outcome]:
-        outcomes = self._judge(entries)
-        new = [entry for entry, outcome in zip(entries, outcomes, strict=True) if outcome is Outcome.NEW]
-        if not new:
-            return outcomes
-        last, drained = read_marks(self._db, "feedback")
-        rows = _numbered([(entry.stored_bytes, _feedback_values(entry)) for entry in new], last)
-        if rows[-1][1] - drained.bytes + self._waiting_bytes("exposures") > self._max_bytes:
-            raise QueueFullError(RETRY_AFTER_SECONDS)
-        self._append("feedback", _INSERT_FEEDBACK, rows)
-        return outcomes
-
-    def _judge(self, entries: Sequence[FeedbackEntry]) -> list[Outcome]:
-        hashes: dict[str, str] = {}
-        outcomes = []
-        for entry in entries:
-            known = hashes.get(entry.key) or self._hash_of(entry.key)
-            if known is not None and known != entry.request_hash:
-                raise KeyReusedError(entry.key)
-            hashes[entry.key] = entry.request_hash
-            if known is not None:
-                outcomes.append(Outcome.REPEATED)
-            else:
-                erased = self._is_erased(entry.user_id, entry.recorded_at)
-                outcomes.append(Outcome.FORGOTTEN if erased else Outcome.NEW)
-        return outcomes
-
-    def _hash_of(self, key: str) -> str | None:
-        row = self._db.execute("SELECT request_hash FROM feedback WHERE key = ?", (key,)).fetchone()
-        return None if row is None else str(row[0])
+    def _known_of(self, entries: Sequence[FeedbackEntry]) -> tuple[dict[str, str], dict[str, int]]:
+        """Those of the keys that are taken, with their requests' hashes, and those of the people who were erased."""
+        lists = ([entry.key for entry in entries], [entry.user_id for entry in entries])
+        known = self._db.execute(_KNOWN, [json.encode(one).decode() for one in lists]).fetchall()
+        return (
+            {key: request_hash for key, _, request_hash in known if key is not None},
+            {user_id: at for key, user_id, at in known if key is None},
+        )
 
     def _not_erased(self, packs: Sequence[Pack]) -> Sequence[Pack]:
         """The packs without exposures whose people were erased after them: as a rule, all as they are."""
@@ -261,10 +265,6 @@ class QueueWrites:
             for pack in packs
         ]
         return [pack for pack, _ in filtered if pack is not None]
-
-    def _is_erased(self, user_id: str, recorded_at: float) -> bool:
-        # In whole seconds, as the main database compares them.
-        return self._db.execute(_IS_ERASED, (user_id, int(recorded_at))).fetchone() is not None
 
     def _waiting_bytes(self, kind: Kind) -> int:
         last, drained = read_marks(self._db, kind)
@@ -295,6 +295,34 @@ class QueueWrites:
 
     def _delete(self, statement: str, *params: object) -> int:
         return self._db.execute(statement, params).rowcount
+
+
+def _judge(
+    entries: Sequence[FeedbackEntry], hashes: Mapping[str, str], erased: Mapping[str, int]
+) -> list[Outcome]:
+    """What each entry of one put comes to; KeyReusedError when one has the key of another request."""
+    given: dict[str, str] = {}
+    outcomes = []
+    for entry in entries:
+        known = given.get(entry.key) or hashes.get(entry.key)
+        if known is not None and known != entry.request_hash:
+            raise KeyReusedError(entry.key)
+        given[entry.key] = entry.request_hash
+        if known is not None:
+            outcomes.append(Outcome.REPEATED)
+        else:
+            # In whole seconds, as the main database compares them.
+            is_erased = int(entry.recorded_at) <= erased.get(entry.user_id, -1)
+            outcomes.append(Outcome.FORGOTTEN if is_erased else Outcome.NEW)
+    return outcomes
+
+
+def _left(room: int, entries: Sequence[FeedbackEntry]) -> int:
+    """The bytes of room left behind the entries; QueueFullError when there is not enough for any."""
+    left = room - sum([entry.stored_bytes for entry in entries])
+    if entries and left < 0:
+        raise QueueFullError(RETRY_AFTER_SECONDS)
+    return left
 
 
 def _feedback_values(entry: FeedbackEntry) -> tuple[object, ...]:

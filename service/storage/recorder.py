@@ -1,24 +1,16 @@
 """Writes the queue's rows into the main database, and sorts out those that it will not have."""
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import TypeVar
 
 import msgspec
-import orjson
 
 from service.storage.database import Database
 from service.storage.dialect import Statement
 from service.storage.errors import StatementError, StorageUnavailable
-from service.storage.queries.recording import (
-    Feedback,
-    Prediction,
-    find_feedback,
-    insert_feedback,
-    insert_predictions,
-)
+from service.storage.queries.recording import Feedback, find_feedback, insert_feedback, insert_predictions
 from service.storage.queue_entries import ExposureEntry, FeedbackEntry, Refusal
 
 logger = logging.getLogger(__name__)
@@ -35,9 +27,6 @@ _PROBE_PREDICTIONS = Statement(
     " user_id, model_version, variant, num_recommendations, latency_ms, created_at, recommendation_id, arm, city,"
     " event_ids, experiment_id, is_exposure, experiments FROM model_predictions WHERE 1 = 0"
 )
-
-#: Exposures made ready in one go, so that no request waits for all of a batch.
-_AT_ONCE = 100
 
 R = TypeVar("R", FeedbackEntry, ExposureEntry)
 
@@ -103,12 +92,7 @@ class Recorder:
         ]
 
     async def _insert_exposures(self, rows: Sequence[ExposureEntry]) -> list[Refusal]:
-        rows = [row for row in rows if not row.has_failed]
-        predictions: list[Prediction] = []
-        for start in range(0, len(rows), _AT_ONCE):
-            predictions += map(_prediction, rows[start : start + _AT_ONCE])
-            await asyncio.sleep(0)
-        await insert_predictions(self._database, predictions)
+        await insert_predictions(self._database, [row for row in rows if not row.has_failed])
         return []
 
 
@@ -131,22 +115,4 @@ def _feedback(row: FeedbackEntry) -> Feedback:
         idempotency_key=row.key,
         request_hash=row.request_hash,
         recommendation_id=row.recommendation_id,
-    )
-
-
-def _prediction(row: ExposureEntry) -> Prediction:
-    return Prediction(
-        user_id=row.user_id,
-        model_version=row.model_version,
-        variant=row.variant,
-        num_recommendations=row.n_shown,
-        latency_ms=row.latency_ms,
-        created_at=int(row.created_at),
-        recommendation_id=row.recommendation_id,
-        arm=row.arm,
-        city=row.city,
-        event_ids=bytes(row.event_ids).decode(),
-        experiment_id=row.experiment_id,
-        is_exposure=row.is_exposure,
-        experiments=orjson.dumps(row.experiments).decode() if row.experiments else None,
     )

@@ -26,6 +26,9 @@ _T = TypeVar("_T")
 #: Rows of one INSERT. The interpreter changes threads between two statements: row by row, each would be a switch to the
 #: thread that answers requests and back.
 ROWS_AT_ONCE = 50
+#: Pages of the log (WAL), 16 MB at most, that are moved into the file together. People come in any order, so that each
+#: batch changes pages all over the indexes by person; the same ones are moved once then for several batches.
+_CHECKPOINT_PAGES = 4_000
 _INSERT_VALUES = re.compile(r"(INSERT INTO .* VALUES )(\(\?(?:, \?)*\))(.*)", re.DOTALL)
 
 # Result codes that say something about the file or its locks, not about the statement.
@@ -136,6 +139,7 @@ class SQLiteDatabase:
         self._connection = sqlite3.connect(self._path, timeout=busy_seconds, isolation_level=None)
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = NORMAL")
+        self._connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         self._connection.execute("PRAGMA foreign_keys = ON")
         self._connection.create_function("checksum", -1, _checksum, deterministic=True)
 

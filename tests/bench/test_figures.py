@@ -56,6 +56,7 @@ def test_a_run_is_written_and_read_again(tmp_path: Path, findings: Findings) -> 
             "value": 1.23456,
             "bound": "at most 1",
             "kept": False,
+            "aim": False,
         }
     ]
 
@@ -71,7 +72,8 @@ def test_the_page_shows_gates_plots_and_tables_and_loads_nothing(tmp_path: Path,
     write_page(tmp_path / "run.html", run_of(findings))
     page = (tmp_path / "run.html").read_text()
     assert (
-        "<li class=missed>MISSED  service.p95_ms 1.235 (at most 1), control: a &lt;promise&gt;</li>" in page
+        "<li class=missed>MISSED        service.p95_ms 1.235 (at most 1), control: a &lt;promise&gt;</li>"
+        in page
     )
     assert "<svg" in page and "<td>cost_to_bare</td><td></td><td>3</td>" in page
     assert "The machine was busy" in page

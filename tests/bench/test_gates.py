@@ -7,6 +7,7 @@ import pytest
 from bench.figures import Figure
 from bench.gates import BudgetError, Gate, judge, read_budget
 from bench.parts import PARTS
+from bench.report import passed
 
 FIGURES = [
     Figure("process", "service", "ready_seconds", 2.0),
@@ -47,6 +48,26 @@ def test_a_bound_is_kept_up_to_and_with_its_value(gate: Gate, kept: bool) -> Non
     assert verdict.kept is kept
     assert str(verdict).startswith("kept" if kept else "MISSED")
     assert gate.guards in str(verdict)
+
+
+def test_an_aim_that_is_not_reached_is_told_and_fails_nothing() -> None:
+    aims = [Gate("process.ready_seconds", "a start", at_most=most, aim=True) for most in (1.0, 2.0)]
+    short, reached = judge(aims, FIGURES, ["process"], full=False)
+    assert (short.kept, reached.kept) == (False, True)
+    assert str(short).startswith("short of aim")
+    assert passed([short, reached])
+    (missed,) = judge(
+        [Gate("process.ready_seconds", "a start", at_most=1.0)], FIGURES, ["process"], full=False
+    )
+    assert not passed([reached, missed])
+
+
+def test_an_aim_may_be_at_what_this_machine_is_too_slow_to_measure_but_not_misspelt() -> None:
+    out_of_reach = Gate("service.ratio_to_bare", "the cost", at_least=0.5, of=("2000/s",), aim=True)
+    assert judge([out_of_reach], FIGURES, ["service"], full=False) == []
+    misspelt = Gate("service.ratio_to_bear", "the cost", at_least=0.5, aim=True)
+    with pytest.raises(BudgetError, match="ratio_to_bear"):
+        judge([misspelt], FIGURES, ["service"], full=False)
 
 
 def test_a_figure_that_is_no_number_keeps_no_gate() -> None:

@@ -1,12 +1,15 @@
 """The short way over real sockets: which requests take it, and that nobody can tell by the answers."""
 
 import asyncio
+import gzip
+import re
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
 from itertools import groupby
 from operator import itemgetter
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -307,3 +310,113 @@ async def test_a_client_that_does_not_read_is_not_answered_into_memory() -> None
         else:
             pytest.fail("no request waited for the client to read")
         writer.close()
+
+
+def known_heads(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The bodies of the requests whose heads were known when they came; grows from now on."""
+    bodies = []
+    look = DirectRoute.head_of
+
+    def spied(route: DirectRoute, data: bytes, end: int) -> Any:
+        found = look(route, data, end)
+        if found is not None:
+            bodies.append(data[end:])
+        return found
+
+    monkeypatch.setattr(DirectRoute, "head_of", spied)
+    return bodies
+
+
+async def test_a_head_that_has_come_before_is_known_on_every_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[tuple[str, bytes]] = []
+
+    def step(arrived: Arrived) -> list[bytes]:
+        seen.append((arrived.headers["X-Who"], arrived.body))
+        return [b"at once: ", arrived.body]
+
+    known = known_heads(monkeypatch)
+    async with site(steps=(step,)) as served:
+        await served.send(request(b"1", X_Who="one"), request(b"2", X_Who="one"), pause=0.05)
+        await served.send(request(b"3", X_Who="one"), request(b"4", X_Who="two"), pause=0.05)
+        answered = await served.send(request(b"55", X_Who="one"), request(b"6", X_Who="two"), pause=0.05)
+    assert known == [b"2", b"3", b"6"]
+    assert seen == [("one", b"1"), ("one", b"2"), ("one", b"3"), ("two", b"4"), ("one", b"55"), ("two", b"6")]
+    assert answered.count(b"at once: ") == 2
+
+
+async def test_a_known_head_whose_request_has_to_wait_goes_the_usual_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known = known_heads(monkeypatch)
+    async with site() as served:
+        answered = await served.send(*map(request, (b"1234", b"wait", b"fail", b"5678")), pause=0.05)
+    assert known == [b"wait", b"fail", b"5678"]
+    assert [part.partition(b"HTTP")[0] for part in answered.split(b"\r\n\r\n")[1:]] == [
+        *(b"at once: 1234", b"in time: wait", b"in time: fail", b"at once: 5678"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        [request(b"xyz")[:-1], b"z"],
+        [request(b"xyz") + request(b"abc")],
+        [request(b"xyz") + request(b"abc")[:20], request(b"abc")[20:]],
+        [request(request(b"x"), path=PATH + "/other")[: -len(request(b"x"))], request(b"x")],
+        [request(b"x")[:20], request(b"x")[20:]],
+    ],
+    ids=["body later", "two at once", "one and a part", "as a body", "head in two parts"],
+)
+async def test_what_only_looks_like_a_known_request_is_taken_for_what_it_is(
+    sent: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = [request(b"x"), request(b"xyz"), request(request(b"x"), path=PATH + "/other")]
+    known = known_heads(monkeypatch)
+    async with site() as served:
+        expected = await served.send(*sent, pause=0.05)
+        await served.send(*before, pause=0.05)
+        known.clear()
+        answered = await served.send(*sent, pause=0.05)
+        # Whatever came, nothing is taken for a request that is behind it on this connection but by the parser.
+        behind = await served.send(*sent, request(b"x"), pause=0.05)
+    assert known == []
+    assert without_dates(answered) == without_dates(expected)
+    assert without_dates(behind).endswith(b"at once: x")
+
+
+async def test_a_body_that_unpacks_to_the_length_of_more_hides_no_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Were its length compared, the start of a request behind it would go unseen, and what follows be misread."""
+    start = request(b"yyy", path=PATH + "/other")[:-3]
+    plain = next(
+        text
+        for text in (b"x" * length for length in range(1_000))
+        if len(gzip.compress(text)) + len(start) == len(text)
+    )
+    packed = gzip.compress(plain)
+    sent = request(packed, Content_Encoding="gzip") + start
+    known = known_heads(monkeypatch)
+    async with site() as served:
+        await served.send(request(b"x"))
+        answered = await served.send(sent, request(b"x"), pause=0.1)
+    assert known == []
+    assert (answered.count(b"in time: "), answered.count(b"at once: ")) == (2, 0)
+
+
+async def test_only_so_many_heads_are_remembered_and_no_long_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.direct._MOST_HEADS", 2)
+    known = known_heads(monkeypatch)
+    async with site() as served:
+        for who in ("1", "2", "1", "3", "3", "1"):
+            await served.send(request(who.encode(), X_Who=who))
+        assert known == [b"1", b"3"]
+        for _ in range(2):
+            await served.send(request(b"long", X_Who="x" * 2_000))
+    assert known == [b"1", b"3"]
+
+
+def without_dates(answers: bytes) -> bytes:
+    return re.sub(rb"Date: [^\r]*\r\n", b"", answers)

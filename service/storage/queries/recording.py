@@ -6,14 +6,16 @@ at again afterwards, so in whatever order the two happen one of them removes the
 """
 
 import asyncio
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeVar
 
-from msgspec import Struct
+import orjson
 
 from service.storage.database import Database, Session
 from service.storage.dialect import Statement
+from service.storage.queue_entries import ExposureEntry
 from service.storage.times import UNKNOWN_TIME, optional_text, to_text
 
 INSERT_FEEDBACK = Statement(
@@ -28,7 +30,7 @@ INSERT_PREDICTIONS = Statement(
 FIND_FEEDBACK = Statement(
     "SELECT idempotency_key, id, request_hash FROM ml_feedback WHERE idempotency_key IN ({list})"
 )
-ERASED_AMONG = Statement("SELECT user_id, {epoch:erased_at} FROM ml_erased_users WHERE user_id IN ({list})")
+ERASED_SINCE = Statement("SELECT user_id, {epoch:erased_at} FROM ml_erased_users WHERE erased_at >= ?")
 WITHDRAW_FEEDBACK = Statement(
     "DELETE FROM ml_feedback WHERE user_id = ? AND (created_at IS NULL OR created_at <= ?)"
 )
@@ -59,28 +61,6 @@ class Feedback:
     recommendation_id: str | None = None
 
 
-class Prediction(Struct, frozen=True, gc=False):
-    """One answer: who was shown which events, in `event_ids` by position as JSON, by what and how fast (ms).
-
-    `user_id` is None for a guest; `is_exposure` says whether the answer counts in experiments, `experiments` in which:
-    a JSON list of [experiment, variant, version of its map].
-    """
-
-    user_id: str | None
-    model_version: str
-    variant: str
-    num_recommendations: int
-    latency_ms: float
-    created_at: int
-    recommendation_id: str
-    arm: str | None = None
-    city: str | None = None
-    event_ids: str | None = None
-    experiment_id: str | None = None
-    is_exposure: bool = False
-    experiments: str | None = None
-
-
 @dataclass(frozen=True)
 class Recorded:
     """Of the rows given, how many were `added`, and how many `refused` because their person was erased since.
@@ -100,12 +80,15 @@ class KnownFeedback:
     request_hash: str | None
 
 
-_Row = TypeVar("_Row", Feedback, Prediction)
+_Row = TypeVar("_Row", Feedback, ExposureEntry)
 
 
 async def insert_feedback(db: Database, rows: Sequence[Feedback]) -> Recorded:
     """Store all `rows` or none, each idempotency key once, in their order."""
-    kept = await _without_erased(db, rows)
+    if not rows:
+        return Recorded(0, 0)
+    oldest = min([row.created_at or UNKNOWN_TIME for row in rows])
+    kept = _without(await erased_since(db, oldest), rows)
     values = [
         (
             *(row.user_id, row.event_id, row.action, row.context, optional_text(row.created_at)),
@@ -114,27 +97,22 @@ async def insert_feedback(db: Database, rows: Sequence[Feedback]) -> Recorded:
         for row in kept
     ]
     added = await db.execute_many(INSERT_FEEDBACK, values)
-    await _withdraw_erased(db, WITHDRAW_FEEDBACK, kept)
+    await _withdraw_erased(db, WITHDRAW_FEEDBACK, oldest, kept)
     return Recorded(added, len(rows) - len(kept))
 
 
-async def insert_predictions(db: Database, rows: Sequence[Prediction]) -> Recorded:
-    """Store all `rows` or none, each recommendation id once."""
-    kept = await _without_erased(db, rows)
-    times = {at: to_text(at) for at in {row.created_at for row in kept}}
+async def insert_predictions(db: Database, rows: Sequence[ExposureEntry]) -> Recorded:
+    """Store all answers or none, each recommendation id once."""
+    if not rows:
+        return Recorded(0, 0)
+    oldest = int(min([row.created_at for row in rows]))
+    kept = _without(await erased_since(db, oldest), rows)
     values: list[tuple[object, ...]] = []
     for start in range(0, len(kept), _AT_ONCE):
-        values += [
-            (
-                *(row.user_id, row.model_version, row.variant, row.num_recommendations, row.latency_ms),
-                *(times[row.created_at], row.recommendation_id, row.arm, row.city, row.event_ids),
-                *(row.experiment_id, int(row.is_exposure), row.experiments),
-            )
-            for row in kept[start : start + _AT_ONCE]
-        ]
+        values += map(_prediction, kept[start : start + _AT_ONCE])
         await asyncio.sleep(0)
     added = await db.execute_many(INSERT_PREDICTIONS, values)
-    await _withdraw_erased(db, WITHDRAW_PREDICTIONS, kept)
+    await _withdraw_erased(db, WITHDRAW_PREDICTIONS, oldest, kept)
     return Recorded(added, len(rows) - len(kept))
 
 
@@ -147,30 +125,44 @@ async def find_feedback(session: Session, keys: Collection[str]) -> dict[str, Kn
     return found
 
 
-async def erased_among(session: Session, user_ids: Collection[str]) -> dict[str, int]:
-    """Which of these people were erased, and when (seconds since 1970)."""
-    erased: dict[str, int] = {}
-    for part in _parts(sorted(user_ids)):
-        erased.update(await session.fetch(ERASED_AMONG.with_list(len(part)), part))
-    return erased
+async def erased_since(session: Session, at: int) -> dict[str, int]:
+    """Who was erased `at` or later, and when (seconds since 1970): of a batch as old as that, only their rows may go.
+
+    As a rule there is nobody, and one short question tells that of all the people of the batch.
+    """
+    return dict(await session.fetch(ERASED_SINCE, (to_text(at),)))
 
 
-async def _without_erased(session: Session, rows: Sequence[_Row]) -> list[_Row]:
-    erased = await erased_among(session, _people(rows))
+def _without(erased: Mapping[str, int], rows: Sequence[_Row]) -> Sequence[_Row]:
+    """The rows but those of people who were erased after them."""
+    if not erased:
+        return rows
     return [
         row
         for row in rows
-        if row.user_id not in erased or (row.created_at or UNKNOWN_TIME) > erased[row.user_id]
+        if row.user_id is None or int(row.created_at or UNKNOWN_TIME) > erased.get(row.user_id, -1)
     ]
 
 
-async def _withdraw_erased(session: Session, withdraw: Statement, rows: Sequence[_Row]) -> None:
-    for user_id, at in (await erased_among(session, _people(rows))).items():
-        await session.execute(withdraw, (user_id, to_text(at)))
+async def _withdraw_erased(session: Session, withdraw: Statement, oldest: int, rows: Sequence[_Row]) -> None:
+    erased = await erased_since(session, oldest)
+    for user_id in erased.keys() & {row.user_id for row in rows} if erased else ():
+        await session.execute(withdraw, (user_id, to_text(erased[user_id])))
 
 
-def _people(rows: Sequence[_Row]) -> set[str]:
-    return {row.user_id for row in rows if row.user_id is not None}
+def _prediction(row: ExposureEntry) -> tuple[object, ...]:
+    """The parameters of `INSERT_PREDICTIONS`."""
+    return (
+        *(row.user_id, row.model_version, row.variant, row.n_shown, row.latency_ms, to_text(row.created_at)),
+        *(row.recommendation_id, row.arm, row.city, bytes(row.event_ids).decode(), row.experiment_id),
+        *(int(row.is_exposure), _experiments_text(row.experiments)),
+    )
+
+
+@lru_cache
+def _experiments_text(experiments: tuple[tuple[str, str, int], ...]) -> str | None:
+    """JSON of the experiments that an answer counts in, the same for thousands of answers."""
+    return orjson.dumps(experiments).decode() if experiments else None
 
 
 def _parts(values: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -10,7 +10,8 @@ from service.storage.queries.models import (
     list_models,
     prediction_totals,
 )
-from service.storage.queries.recording import Prediction, insert_predictions
+from service.storage.queries.recording import insert_predictions
+from tests.service.storage.queue_fakes import exposure
 from tests.site import START
 
 
@@ -66,8 +67,8 @@ async def test_a_model_that_is_not_on_record_leaves_the_active_one_active(db: Da
 
 
 async def test_answers_are_counted_by_model(db: Database) -> None:
-    rows = [Prediction("1", "a", "control", 20, latency, START, str(latency)) for latency in (0.5, 1.5)]
-    await insert_predictions(db, rows)
+    answers = [exposure(str(latency), latency_ms=latency, model_version="a") for latency in (0.5, 1.5)]
+    await insert_predictions(db, answers)
 
     assert await prediction_totals(db, "a") == PredictionTotals(2, 1.0)
     assert await prediction_totals(db, "b") == PredictionTotals(0, None)

@@ -1,8 +1,11 @@
+from msgspec import Raw
+
 from service.storage.database import Database
 from service.storage.dialect import Statement
 from service.storage.queries import pages
 from service.storage.queries.privacy import PERSONAL_TABLES, UserData, erase_user, erased_users, export_user
-from service.storage.queries.recording import Feedback, Prediction, insert_feedback, insert_predictions
+from service.storage.queries.recording import Feedback, insert_feedback, insert_predictions
+from service.storage.queue_entries import ExposureEntry
 from service.storage.times import to_text
 from tests.site import START
 
@@ -16,8 +19,8 @@ async def fill(db: Database, user_id: str) -> None:
     await insert_feedback(
         db, [Feedback(user_id, "10", "save", START, '{"page": 1}', None, None, f"r-{user_id}")]
     )
-    answer = Prediction(
-        user_id, "v1", "control", 1, 0.5, START, f"r-{user_id}", "arm", "Cork", '["10"]', "exp", True
+    answer = ExposureEntry(
+        *(f"r-{user_id}", user_id, "v1", "control", "arm", "Cork", Raw(b'["10"]'), 0.5, "exp", True, START)
     )
     await insert_predictions(db, [answer])
     await db.execute(CACHE, (f"cache-{user_id}", user_id, to_text(START)))

@@ -1,8 +1,11 @@
 import asyncio
+import json
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pytest
+from msgspec import Raw
 
 from service.storage.database import Database, DatabaseSettings
 from service.storage.dialect import Statement
@@ -13,13 +16,14 @@ from service.storage.queries.privacy import erase_user
 from service.storage.queries.recording import (
     Feedback,
     KnownFeedback,
-    Prediction,
     Recorded,
-    erased_among,
+    erased_since,
     find_feedback,
     insert_feedback,
     insert_predictions,
 )
+from service.storage.queue_entries import ExposureEntry
+from tests.service.storage.queue_fakes import exposure
 from tests.site import START
 
 FEEDBACK = Statement(
@@ -31,9 +35,11 @@ PREDICTIONS = Statement(
     " arm, city, event_ids, experiment_id, is_exposure FROM model_predictions ORDER BY id"
 )
 
+EXPERIMENTS = Statement("SELECT experiments FROM model_predictions ORDER BY id")
 
-def prediction(recommendation_id: str, user_id: str | None = "1", at: int = START) -> Prediction:
-    return Prediction(user_id, "v1", "control", 20, 0.5, at, recommendation_id)
+
+def prediction(recommendation_id: str, user_id: str | None = "1", at: float = START) -> ExposureEntry:
+    return exposure(recommendation_id=recommendation_id, user_id=user_id, created_at=at)
 
 
 async def recorded_keys(db: Database) -> list[str]:
@@ -114,31 +120,55 @@ async def test_more_keys_than_one_list_holds_are_found(db: Database) -> None:
 async def test_ids_that_differ_only_in_case_are_two_people(db: Database) -> None:
     await erase_user(db, "ann", START)
 
-    assert await erased_among(db, ["ann", "Ann"]) == {"ann": START}
+    assert await insert_feedback(
+        db, [Feedback(user, "10", "save", START) for user in ("ann", "Ann")]
+    ) == Recorded(1, 1)
+
+    assert [row[0] for row in await db.fetch(FEEDBACK)] == ["Ann"]
+
+
+async def test_those_erased_since_a_time_are_found_to_the_second(db: Database) -> None:
+    for number in range(3):
+        await erase_user(db, str(number), START + number)
+
+    assert await erased_since(db, START + 1) == {"1": START + 1, "2": START + 2}
+    assert len(await erased_since(db, 0)) == 3
 
 
 async def test_an_answer_is_stored_with_what_was_shown(db: Database) -> None:
-    row = Prediction(
+    row = ExposureEntry(
+        recommendation_id="rec-1",
         user_id="1",
         model_version="v1",
         variant="hybrid",
-        num_recommendations=2,
-        latency_ms=0.75,
-        created_at=START,
-        recommendation_id="rec-1",
         arm="content_based",
         city="Cork",
-        event_ids='["10", "11"]',  # as MySQL writes JSON; the other engines keep it as it came
+        event_ids=Raw(b'["10", "11"]'),  # as MySQL writes JSON; the other engines keep it as it came
+        latency_ms=0.75,
         experiment_id="exp",
         is_exposure=True,
+        created_at=START + 0.9,
+        experiments=(("exp", "hybrid", 3),),
+        num_recommendations=2,
+    )
+    guest = msgspec.structs.replace(
+        row,
+        recommendation_id="rec-2",
+        user_id=None,
+        city=None,
+        experiment_id=None,
+        is_exposure=False,
+        experiments=(),
     )
 
-    assert await insert_predictions(db, [row, prediction("rec-2", user_id=None)]) == Recorded(2, 0)
+    assert await insert_predictions(db, [row, guest]) == Recorded(2, 0)
 
     assert await db.fetch(PREDICTIONS) == [
         ("1", "v1", "hybrid", 2, 0.75, START, "rec-1", "content_based", "Cork", '["10", "11"]', "exp", 1),
-        (None, "v1", "control", 20, 0.5, START, "rec-2", None, None, None, None, 0),
+        (None, "v1", "hybrid", 2, 0.75, START, "rec-2", "content_based", None, '["10", "11"]', None, 0),
     ]
+    experiments = [text for (text,) in await db.fetch(EXPERIMENTS)]
+    assert (json.loads(experiments[0]), experiments[1]) == ([["exp", "hybrid", 3]], None)
 
 
 async def test_a_replayed_batch_of_answers_is_one_effect(db: Database) -> None:

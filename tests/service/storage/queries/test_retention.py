@@ -3,13 +3,14 @@ import pytest
 from service.storage.database import Database
 from service.storage.dialect import Statement
 from service.storage.queries import pages
-from service.storage.queries.recording import Feedback, Prediction, insert_feedback, insert_predictions
+from service.storage.queries.recording import Feedback, insert_feedback, insert_predictions
 from service.storage.queries.retention import (
     delete_expired_cache,
     delete_old_feedback,
     delete_old_predictions,
 )
 from service.storage.times import optional_text
+from tests.service.storage.queue_fakes import exposure
 from tests.site import START
 
 
@@ -20,8 +21,8 @@ def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_old_answers_go_and_new_ones_stay(db: Database) -> None:
     ages = [5, 4, 3, 2, 1, 0, -1]
-    rows = [Prediction("1", "v", "c", 1, 0.5, START - age, str(age)) for age in ages]
-    await insert_predictions(db, rows)
+    answers = [exposure(recommendation_id=str(age), created_at=START - age) for age in ages]
+    await insert_predictions(db, answers)
 
     assert await delete_old_predictions(db, START) == 5
     assert await delete_old_predictions(db, START) == 0
