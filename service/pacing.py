@@ -42,6 +42,14 @@ class Pace:
             self._began = self._clock()
 
 
+def pause_after(seconds: float, share: float, least: float, most: float) -> float:
+    """How long to rest after something that took so long, for it to take `share` of the time, within bounds; seconds.
+
+    What each time costs, however much there is to do, so comes the more rarely the dearer it is where it runs.
+    """
+    return min(max(least, seconds / share - seconds), most)
+
+
 def no_rest() -> None:
     """For work that nobody asks beside."""
 

@@ -17,7 +17,7 @@ from service.live.trial import TrialFailedError, try_out
 from service.memory import give_freed_back
 from service.metrics import Metrics
 from service.models import Loaded, ModelRegistry, NoModelError
-from service.pacing import in_one_go, in_pieces
+from service.pacing import in_one_go, in_pieces, pause_after
 from service.serving import Serving
 from service.storage.database import Database
 from service.storage.errors import StorageError, StorageUnavailable
@@ -144,7 +144,8 @@ class Keeper:
             news.clear()
             began = time.monotonic()
             await self._step(what, work)
-            pause = pause_after(time.monotonic() - began, self._poll_seconds, share)
+            took, period = time.monotonic() - began, self._poll_seconds
+            pause = pause_after(took, share, period / 2, LONGEST_PERIODS * period)
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await news.wait()
@@ -261,11 +262,3 @@ def _let_go(last: list[Follower], rest: Callable[[], None]) -> None:
         arrays.pop()
         rest()
     give_freed_back()
-
-
-def pause_after(seconds: float, poll_seconds: float, share: float) -> float:
-    """How long to rest after something that took so long, for it to take `share` of the time at most.
-
-    At least half a period, and at most LONGEST_PERIODS of them.
-    """
-    return min(max(poll_seconds / 2, seconds / share - seconds), LONGEST_PERIODS * poll_seconds)

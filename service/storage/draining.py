@@ -20,6 +20,7 @@ from contextlib import closing
 
 from service.experiments.counting import count_answers, count_feedback
 from service.experiments.increments import Increment
+from service.pacing import pause_after
 from service.storage.database import Database
 from service.storage.errors import StorageError
 from service.storage.file_lock import FileLock
@@ -34,6 +35,9 @@ logger = logging.getLogger(__name__)
 BATCH_ROWS = 1_000
 #: Answers counted in one go, so that no request waits for all of a batch.
 _COUNTED_AT_ONCE = 200
+#: A batch costs its statements, commits and fsyncs whatever its size: batches may take so much of the time, so long as
+#: no pause is longer than so many of `gather_seconds`.
+SHARE, LONGEST_GATHERS = 0.02, 12.0
 PRUNE_EVERY_SECONDS = 60.0
 FIRST_BACKOFF_SECONDS = 0.5
 LONGEST_BACKOFF_SECONDS = 10.0
@@ -42,7 +46,8 @@ LONGEST_BACKOFF_SECONDS = 10.0
 class Drainer:
     """Drains one queue into one database; every process of a machine may have one, and one of them works.
 
-    `gather_seconds` is the pause after a batch, so that what arrives meanwhile shares a transaction.
+    `gather_seconds` is the pause after a batch, so that what arrives meanwhile shares a transaction; it gets longer
+    where batches take long, so that they take `SHARE` of the time.
     `poll_seconds` is how soon rows are found that other processes stored, and how soon a dead drainer's place
     is taken.
     """
@@ -54,7 +59,7 @@ class Drainer:
         *,
         batch_rows: int = BATCH_ROWS,
         poll_seconds: float = 1.0,
-        gather_seconds: float = 1.0,
+        gather_seconds: float = 0.25,
     ) -> None:
         self._queue = queue
         self._database = database
@@ -129,8 +134,9 @@ class Drainer:
         return len(countable.rows)
 
     async def _drain_on(self) -> None:
-        failures = 0
+        failures, loop = 0, asyncio.get_running_loop()
         while True:
+            began = loop.time()
             try:
                 more = await self.drain_once()
                 await self._prune_when_due()
@@ -142,7 +148,8 @@ class Drainer:
             failures = 0
             self._note_success()
             if not more:
-                await asyncio.sleep(self._gather_seconds)
+                gather = self._gather_seconds
+                await asyncio.sleep(pause_after(loop.time() - began, SHARE, gather, LONGEST_GATHERS * gather))
                 await self._queue.wait_for_news(self._poll_seconds)
 
     def _count(self, rows: int, refused: int) -> None:

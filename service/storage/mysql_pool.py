@@ -19,13 +19,15 @@ from service.storage.errors import StatementError, StorageError, StorageUnavaila
 _PING_AFTER_SECONDS = 1.0
 
 # UTC whatever the server's zone; strict, so that a value too long is an error and never cut to fit; no notes and no
-# warnings, which asyncmy would ask for and log: MySQL warns of VALUES(), for which MariaDB has nothing else. No
-# single statement sets these and the isolation level on MySQL and MariaDB alike. MySQL 8 keeps what it says of tables
-# for a day unless told otherwise; a MariaDB does not, and takes what is meant for that version as a comment.
+# warnings, which asyncmy would ask for and log: MySQL warns of VALUES(), for which MariaDB has nothing else. In text as
+# standard SQL has it only a quote is doubled, where the driver else looks at each character of each parameter; it goes
+# by what the server says of the session with every answer. No single statement sets these and the isolation level on
+# MySQL and MariaDB alike. MySQL 8 keeps what it says of tables for a day unless told otherwise; a MariaDB does not, and
+# takes what is meant for that version as a comment.
 _SESSION = (
     "SET /*!80000 information_schema_stats_expiry = 0, */ time_zone = '+00:00', sql_notes = 0, max_error_count = 0,"
     " sql_mode = 'STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,"
-    "ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
+    "ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,NO_BACKSLASH_ESCAPES'",
     "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
 )
 

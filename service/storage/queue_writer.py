@@ -125,11 +125,11 @@ class QueueWriter:
                 raise QueueUnavailableError
             self._jobs.append(job)
             self._wake.notify()
+        giving_up = self._loop.call_later(self._wait_seconds, _give_up, future)
         try:
-            async with asyncio.timeout(self._wait_seconds):
-                return await future
-        except TimeoutError as error:
-            raise QueueUnavailableError from error
+            return await future
+        finally:
+            giving_up.cancel()
 
     def _run(self) -> None:
         while (work := self._next_work()) is not None:
@@ -246,6 +246,11 @@ class QueueWriter:
                 self._lost += count
                 lost = self._lost
             self._log.warning("exposures are lost, %d since the start: %s", lost, reason)
+
+
+def _give_up(future: "asyncio.Future[Any]") -> None:
+    if not future.done():
+        future.set_exception(QueueUnavailableError())
 
 
 def _is_full(error: sqlite3.Error) -> bool:

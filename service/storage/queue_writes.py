@@ -36,7 +36,7 @@ from service.storage.queue_entries import (
     Refusal,
 )
 from service.storage.queue_packs import Pack, filter_pack, mention_of
-from service.storage.queue_schema import Kind, read_marks
+from service.storage.queue_schema import Kind, read_all_marks, read_marks
 
 #: Seconds a caller is asked to wait when the queue is full: by then the drainer has tried again.
 RETRY_AFTER_SECONDS = 10
@@ -87,8 +87,9 @@ class QueueWrites:
         with self._transaction():
             group = [entry for entries in puts for entry in entries]
             hashes, erased = self._known_of(group)
-            (last, drained), exposures = read_marks(self._db, "feedback"), self._waiting_bytes("exposures")
-            room = self._max_bytes - exposures + drained.bytes - last.bytes
+            marks = read_all_marks(self._db)
+            last, _ = marks["feedback"]
+            room = self._max_bytes - sum([end.bytes - drained.bytes for end, drained in marks.values()])
             results: list[list[Outcome] | QueueError] = []
             rows: list[FeedbackEntry] = []
             for entries in puts:
@@ -112,8 +113,10 @@ class QueueWrites:
         """Store exposures in their order; returns for how many, the last ones, there was no room."""
         with self._transaction():
             kept = self._not_erased(packs)
-            last, drained = read_marks(self._db, "exposures")
-            room = min(self._max_bytes // 2, self._max_bytes - self._waiting_bytes("feedback"))
+            marks = read_all_marks(self._db)
+            (last, drained), (end_of_feedback, drained_feedback) = marks["exposures"], marks["feedback"]
+            waiting_feedback = end_of_feedback.bytes - drained_feedback.bytes
+            room = min(self._max_bytes // 2, self._max_bytes - waiting_feedback)
             values = [(pack.stored_bytes, (pack.entries, pack.oldest, pack.text)) for pack in kept]
             rows = [row for row in _numbered(values, last) if row[1] - drained.bytes <= room]
             self._append("exposures", _INSERT_PACK, rows)
@@ -265,10 +268,6 @@ class QueueWrites:
             for pack in packs
         ]
         return [pack for pack, _ in filtered if pack is not None]
-
-    def _waiting_bytes(self, kind: Kind) -> int:
-        last, drained = read_marks(self._db, kind)
-        return last.bytes - drained.bytes
 
     def _append(self, kind: Kind, insert: str, rows: Sequence[tuple[Any, ...]]) -> None:
         if rows:

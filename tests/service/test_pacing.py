@@ -3,7 +3,7 @@ from collections.abc import Callable
 import pytest
 
 from service import pacing
-from service.pacing import LEAST_SECONDS, MOST_SECONDS, Pace, in_one_go, in_pieces
+from service.pacing import LEAST_SECONDS, MOST_SECONDS, Pace, in_one_go, in_pieces, pause_after
 
 
 class Time:
@@ -57,3 +57,17 @@ def test_a_call_in_pieces_rests_as_often_as_it_says(monkeypatch: pytest.MonkeyPa
     assert len(rests) == 1
     assert in_one_go(added_up, 1, 2) == 3
     assert len(rests) == 1
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.04, 0.05])
+def test_after_something_short_the_next_time_comes_soon(seconds: float) -> None:
+    assert pause_after(seconds, share=0.05, least=1.0, most=3.0) == 1.0
+
+
+def test_what_takes_long_takes_no_more_than_its_share_of_the_time() -> None:
+    assert pause_after(0.1, share=0.05, least=1.0, most=3.0) == pytest.approx(1.9)
+
+
+@pytest.mark.parametrize("seconds", [0.2, 30.0])
+def test_however_long_something_takes_the_pause_has_an_end(seconds: float) -> None:
+    assert pause_after(seconds, share=0.05, least=1.0, most=3.0) == 3.0

@@ -1,25 +1,8 @@
 import weakref
 from types import SimpleNamespace
 
-import pytest
-
-from service.live.keeper import LONGEST_PERIODS, LOOKS_SHARE, _let_go, pause_after
+from service.live.keeper import _let_go
 from tests.sites import a_model, an_event, live_state
-
-
-@pytest.mark.parametrize("seconds", [0.0, 0.04, 0.05])
-def test_after_a_short_look_the_next_one_comes_in_half_a_period(seconds: float) -> None:
-    assert pause_after(seconds, 2.0, LOOKS_SHARE) == 1.0
-
-
-def test_looks_that_take_long_take_no_more_than_their_share_of_the_time() -> None:
-    assert pause_after(0.1, 2.0, share=0.05) == pytest.approx(1.9)
-
-
-@pytest.mark.parametrize("seconds", [0.2, 30.0])
-def test_however_long_a_look_takes_the_next_one_comes_in_time_for_what_is_promised(seconds: float) -> None:
-    """Changes are right within 5 s, at the default of 2 s."""
-    assert pause_after(seconds, 2.0, LOOKS_SHARE) == LONGEST_PERIODS * 2.0 == 3.0
 
 
 def test_what_does_not_serve_any_more_is_gone_in_pieces() -> None:

@@ -19,9 +19,9 @@ async def keys(db: Database) -> list[str]:
 
 
 async def test_what_was_written_is_read_whatever_its_alphabet(db: Database) -> None:
-    await db.execute(ADD, ("Ciarán 🎻 'quoted' \\ 100%s ?", None))
+    await db.execute(ADD, ("Ciarán 🎻 'quoted' \\ \\' \"\n 100%s ?", None))
 
-    assert await keys(db) == ["Ciarán 🎻 'quoted' \\ 100%s ?"]
+    assert await keys(db) == ["Ciarán 🎻 'quoted' \\ \\' \"\n 100%s ?"]
 
 
 async def test_a_write_says_how_many_rows_it_changed(db: Database) -> None:
