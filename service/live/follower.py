@@ -27,8 +27,9 @@ from service.storage.queue import DurableQueue
 from service.storage.queue_entries import FeedbackEntry
 from service.tasks import in_thread_to_the_end
 
-#: Everything that is followed in the database.
-_TABLES = ("events", SAVED.name, HIDDEN.name, *STATING_TABLES, "ml_feedback", "ml_erased_users")
+#: What is followed in the database, but for ml_feedback: it changes all the time where people give feedback, and what
+#: is new in it is found by its ids, for one short question.
+_TABLES = ("events", SAVED.name, HIDDEN.name, *STATING_TABLES, "ml_erased_users")
 #: How often events are taken over in a thread, for nothing where some change meanwhile.
 _ATTEMPTS = 3
 
@@ -137,6 +138,7 @@ class Follower:
         """Apply everything that was written to the database since the last call. Raises StorageError, QueueError."""
         mark = await self._database.change_mark(_TABLES)
         if mark is not None and mark == self._followed_mark:
+            await self._feedback.follow()
             return
         await self._follow_changes()
         if time.monotonic() >= self._removals_at:
