@@ -140,7 +140,7 @@ def _list_marked(chosen, masks, n_chosen, scale, event_scales, sums, keys):  # t
         following = (
             np.uint32(masks[min(which, n_chosen - np.uint64(1))]) if which < n_chosen else np.uint32(0)
         )
-        mask = np.uint32(rest | np.uint32(following & np.uint32(np.uint32(0) - is_done)))
+        mask = np.uint32(rest | np.uint32(following * is_done))
     return np.int64(listed)
 
 
