@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from core.kernels.dot import LANE_BYTES, LANES, SHIFT, WIDTH_STEP, dots_of_rows
 from core.kernels.heap import index_of, keep_best, key_of, push_bounded, score_of, sort_best_first, sort_keys
-from core.kernels.held import held_in
+from core.kernels.held import borrowed, held_in
 from core.kernels.jit import inlined, kernel
 from core.kernels.prefetch import prefetch
 from core.kernels.reasons import all_collaborative, name_greatest, write_ranked
@@ -313,6 +313,7 @@ def recommend_by_factors(profile, open_events, factors, sketch, activity, space,
     scored, and put in order, by the sum of what the events of the profile add. Where a score is above 1 all are divided
     by the greatest. Factors, sketch, space and answer are `Held`.
     """
+    profile, open_events = borrowed(profile), borrowed(open_events)
     factors, sketch = held_in(factors), held_in(sketch)
     space, answer = held_in(space), held_in(answer)
     folded = fold_in(profile, factors, activity)

@@ -14,7 +14,7 @@ from core.kernels.als import ROWS_AHEAD, add_shares, ask_for_row, fold_in, vecto
 from core.kernels.content import name_by_content, split_by_content
 from core.kernels.dot import BLOCK, dot_of_words
 from core.kernels.heap import index_of, key_of, least_kept, score_of, sort_keys
-from core.kernels.held import held_in
+from core.kernels.held import borrowed, held_in
 from core.kernels.jit import inlined, kernel
 from core.kernels.neighbourhood import factors_of, keep_voted, shares_of, vote
 from core.kernels.reasons import name_greatest, write_ranked
@@ -172,6 +172,8 @@ def components(  # type: ignore[no-untyped-def]
 
     The events are left in `pool`; content says nothing. Site, factors, space, neighbours and pool are `Held`.
     """
+    profile, open_events = borrowed(profile), borrowed(open_events)
+    popularity, masses = borrowed(popularity), borrowed(masses)
     site, factors, space = held_in(site), held_in(factors), held_in(space)
     neighbours, pool = held_in(neighbours), held_in(pool)
     n_pool, _, _, _ = name_by_votes(profile, site, half_powers, open_events, space, neighbours, pool)
@@ -205,6 +207,8 @@ def blend(  # type: ignore[no-untyped-def]
     In question are those that the neighbourhood or the content names first. weights float32[components] and the
     discount are of the person's band. Site, factors, content, both spaces, neighbours, pool and answer are `Held`.
     """
+    profile, taste, open_events = borrowed(profile), borrowed(taste), borrowed(open_events)
+    popularity, masses, weights = borrowed(popularity), borrowed(masses), borrowed(weights)
     site, factors, content = held_in(site), held_in(factors), held_in(content)
     space, content_space = held_in(space), held_in(content_space)
     neighbours, pool, answer = held_in(neighbours), held_in(pool), held_in(answer)

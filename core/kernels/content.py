@@ -25,7 +25,7 @@ from core.kernels.heap import (
     sift_down,
     sort_best_first,
 )
-from core.kernels.held import held_in
+from core.kernels.held import borrowed, held_in
 from core.kernels.jit import background_kernel, inlined, kernel
 from core.kernels.reasons import without_reasons, write_ranked
 from core.kernels.workspace import BLOCK_BITS
@@ -279,6 +279,12 @@ def taste_of(profile_events, profile_weights, stated, content, parts, kind_weigh
     kinds of which anything is known add up to. So no event scores above 1. The entries of liked events count for
     `parts` uint8[KINDS] of the score. Content and space are `Held`.
     """
+    profile_events, profile_weights, stated = (
+        borrowed(profile_events),
+        borrowed(profile_weights),
+        borrowed(stated),
+    )
+    parts, kind_weights = borrowed(parts), borrowed(kind_weights)
     content, space = held_in(content), held_in(space)
     room, n_events = stated.features.size, content.indptr.size - 1
     for liked in range(profile_events.size):
@@ -411,6 +417,7 @@ def score_events(taste, content, events, space, scores):  # type: ignore[no-unty
 
     Content and space are `Held`.
     """
+    taste, events, scores = borrowed(taste), borrowed(events), borrowed(scores)
     content, space = held_in(content), held_in(space)
     n_listed = add_scores(taste, content, space)
     for place in range(events.size):
@@ -551,6 +558,7 @@ def rank_by_content(taste, content, open_events, excluded, space, answer):  # ty
     The lists and members of `content` must hold every event that is to be found. Those `excluded` are left out.
     Content, space and answer are `Held`.
     """
+    taste, open_events, excluded = borrowed(taste), borrowed(open_events), borrowed(excluded)
     content, space, answer = held_in(content), held_in(space), held_in(answer)
     n_listed = add_scores(taste, content, space)
     size = keep_best_by_content(content, open_events, excluded, space, n_listed, answer.events.size)

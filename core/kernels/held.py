@@ -3,7 +3,8 @@
 A kernel that takes forty arrays spends ten microseconds in asking Python for each one's address, shape and owner, a
 tenth of a whole ranking, and counts references to them while it runs. What stays the same from call to call is
 therefore held: its addresses and shapes are written to a table once, and the kernel takes the address of that table.
-Inside, `held_in` makes named tuples of arrays again, which belong to nobody, so that nothing is counted.
+Inside, `held_in` makes named tuples of arrays again, which belong to nobody, so that nothing is counted. Arrays that
+differ from call to call a kernel takes as they are, and makes the same of them by `borrowed`.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from typing import Any, Generic, TypeVar
 
 import numba
 import numpy as np
-from numba.core import config, types
+from numba.core import cgutils, config, types
 from numba.core.datamodel import models
 from numba.extending import NativeValue, intrinsic, register_model, typeof_impl, unbox
 from numba.np.arrayobj import populate_array
@@ -140,4 +141,41 @@ def _value_in(held):  # type: ignore[no-untyped-def]
 #: held_in(held): the tuple that a `Held` holds, in a kernel; valid while the `Held` is.
 held_in: Callable[..., Any] = (
     _value_in if config.DISABLE_JIT else intrinsic(_held_in)  # type: ignore[attr-defined]
+)
+
+
+def _generate_borrowed(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    return _borrowed_of(context, builder, signature.args[0], arguments[0])
+
+
+def _borrowed_of(context: Any, builder: Any, value_type: Any, value: Any) -> Any:
+    """The same value, whose arrays belong to nobody."""
+    if isinstance(value_type, types.Array):
+        array = context.make_array(value_type)(context, builder, value=value)
+        array.meminfo = cgutils.get_null_value(array.meminfo.type)  # type: ignore[no-untyped-call]
+        array.parent = cgutils.get_null_value(array.parent.type)  # type: ignore[no-untyped-call]
+        return array._getvalue()
+    if isinstance(value_type, types.BaseTuple):
+        parts = [
+            _borrowed_of(context, builder, part, builder.extract_value(value, place))
+            for place, part in enumerate(value_type.types)  # type: ignore[attr-defined]
+        ]
+        return context.make_tuple(builder, value_type, parts)
+    return value
+
+
+def _borrowed(typing_context, value):  # type: ignore[no-untyped-def]
+    return value(value), _generate_borrowed
+
+
+def _itself(value):  # type: ignore[no-untyped-def]
+    """The same with the compiler switched off."""
+    return value
+
+
+#: borrowed(value): an array, or a tuple of arrays and such tuples, that a kernel was called with, without counting
+#: references to it; valid while the caller holds it, and not to be returned. To count takes as long as dozens of
+#: additions, again and again where an array stands in a tuple or is handed on.
+borrowed: Callable[..., Any] = (
+    _itself if config.DISABLE_JIT else intrinsic(_borrowed)  # type: ignore[attr-defined]
 )

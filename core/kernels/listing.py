@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from core.kernels.held import held_in
+from core.kernels.held import borrowed, held_in
 from core.kernels.jit import kernel
 from core.reasons import Part
 
@@ -14,6 +14,12 @@ def first_open(order, scores, open_events, excluded, space, answer, start):  # t
     order int32[events], best first; scores float32[events], 0…1; excluded int32[x]. Behind other events the scores are
     scaled to the last of theirs, so that they descend. Space and answer are `Held`. Returns how many are filled in all.
     """
+    order, scores, open_events, excluded = (
+        borrowed(order),
+        borrowed(scores),
+        borrowed(open_events),
+        borrowed(excluded),
+    )
     space, answer = held_in(space), held_in(answer)
     marks = space.rank_of_event
     most = answer.scores[start - 1] if start > 0 else np.float32(1.0)

@@ -15,7 +15,7 @@ is shared among the events of the profile in proportion to what each adds to tha
 import numpy as np
 
 from core.kernels.heap import least_kept, sort_keys
-from core.kernels.held import held_in
+from core.kernels.held import borrowed, held_in
 from core.kernels.jit import inlined, kernel
 from core.kernels.live import Profile, spread
 from core.kernels.reasons import all_collaborative, name_greatest, write_ranked
@@ -245,6 +245,7 @@ def recommend(profile, site, half_powers, open_events, space, neighbours, answer
     Site, space, neighbours and answer are `Held`. open_events uint8[events] marks the candidates. The size of
     `neighbours` is k, the size of `answer` n.
     """
+    profile, open_events = borrowed(profile), borrowed(open_events)
     site, space, neighbours, answer = held_in(site), held_in(space), held_in(neighbours), held_in(answer)
     factors = factors_of(profile, site)
     n_answers, n_neighbours, scale, log = rank(

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.kernels.held import held_in
+from core.kernels.held import borrowed, held_in
 from core.kernels.jit import inlined, kernel
 from core.kernels.prefetch import prefetch
 from core.kernels.text import put_decimal, put_signed, put_text, put_whole
@@ -78,11 +78,9 @@ def _card_length(cards, event):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _item(out, at, context, answer, rank, is_personal, units, causes):  # type: ignore[no-untyped-def]
-    """One recommendation. `units` int64[PARTS] and `causes` int64[REASONS] are scratch."""
+def _item(out, at, context, answer, rank, is_personal, total, greatest, units, causes):  # type: ignore[no-untyped-def]
+    """One recommendation of `total` units, `units` int64[PARTS] of each part; `causes` int64[REASONS] is scratch."""
     event = answer.events[rank]
-    total = units_of(shown_score(answer, rank), SCORE_DECIMALS)
-    greatest = split_score(answer.parts[rank], total, units)
     people = answer.supporters[rank] if is_personal else 0
     named = count_named(answer.reasons[rank]) if is_personal and units[Part.COLLABORATIVE] != 0 else 0
     at = _fixed(out, at, Piece.OPEN)
@@ -222,12 +220,11 @@ def _weight_and_share(out, at, units, total):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _room_for(context, answer, rank, is_personal):  # type: ignore[no-untyped-def]
+def _room_for(context, answer, rank, is_personal, greatest):  # type: ignore[no-untyped-def]
     """No less than the bytes of one recommendation."""
     room = _ITEM_OVERHEAD + context.where.size + context.algorithm.size
     room += _card_length(context.cards, answer.events[rank])
-    for part in range(PARTS):
-        room += _label_length(context.labels, answer.subjects[rank, part])
+    room += _label_length(context.labels, answer.subjects[rank, greatest])
     if is_personal:
         for place in range(REASONS):
             # Named twice: in the text of the reason and in the list.
@@ -237,33 +234,29 @@ def _room_for(context, answer, rank, is_personal):  # type: ignore[no-untyped-de
 
 
 @inlined
-def _ask_for_texts(cards, events, last):  # type: ignore[no-untyped-def]
-    """Prefetch the texts of some events, -1 for none, up to `last`; their bounds have to be near already."""
-    blob, bounds = cards.blob, cards.bounds
-    for event in events:
-        if event >= 0:
-            for at in range(bounds[event, 0], bounds[event, last + 1], _LINE_BYTES):
-                prefetch(blob, at)
-
-
-@inlined
 def _ask_ahead(context, answer, n_personal, n):  # type: ignore[no-untyped-def]
-    """Prefetch all that an answer copies from: cards lie about in many megabytes."""
+    """Prefetch all that an answer copies from: cards lie about in many megabytes.
+
+    Of the events that are only named, two lines each: their ids and titles are at the front and seldom longer.
+    """
     cards, liked, masses = context.cards, context.liked, context.masses
-    flat = cards.bounds.reshape(-1)
-    shown = answer.events[:n]
-    named = np.full(n_personal * REASONS, -1, np.int32)
-    for rank in range(n_personal):
-        for place in range(REASONS):
-            if answer.reasons[rank, place] >= 0:
-                named[rank * REASONS + place] = liked[answer.reasons[rank, place]]
+    blob, bounds, flat = cards.blob, cards.bounds, cards.bounds.reshape(-1)
+    shown, named, n_named = answer.events[:n], np.empty(n_personal * REASONS, np.int32), 0
     for event in shown:
         prefetch(flat, _BOUNDS * event)
         prefetch(masses, event)
-    for event in named:
-        prefetch(flat, _BOUNDS * event)
-    _ask_for_texts(cards, shown, MEMBERS)
-    _ask_for_texts(cards, named, TITLE)
+    for rank in range(n_personal):
+        for position in answer.reasons[rank]:
+            if position >= 0:
+                named[n_named] = liked[position]
+                prefetch(flat, _BOUNDS * named[n_named])
+                n_named += 1
+    for event in shown:
+        for at in range(bounds[event, 0], bounds[event, MEMBERS + 1], _LINE_BYTES):
+            prefetch(blob, at)
+    for event in named[:n_named]:
+        prefetch(blob, bounds[event, 0])
+        prefetch(blob, bounds[event, 0] + _LINE_BYTES)
 
 
 @inlined
@@ -286,18 +279,20 @@ def encode_items(out, telling, wording, liked, answer, n_personal, n, start):  #
     `wording` a held `Wording`, `answer` a held `core.kernels.workspace.Answer`; `liked` int32[p] are the events of the
     profile.
     """
-    answer, wording = held_in(answer), held_in(wording)
+    out, liked, answer, wording = borrowed(out), borrowed(liked), held_in(answer), held_in(wording)
     cards, labels, masses = held_in(telling)
     context = _Context(cards, labels, masses, wording.where, wording.algorithm, liked)
     _ask_ahead(context, answer, n_personal, n)
     at, ids_room = np.int64(0), np.int64(_LIST_OVERHEAD)
     units, causes = np.empty(PARTS, np.int64), np.empty(REASONS, np.int64)
     for rank in range(start, n):
-        end = at + _room_for(context, answer, rank, rank < n_personal)
+        total = units_of(shown_score(answer, rank), SCORE_DECIMALS)
+        greatest = split_score(answer.parts[rank], total, units)
+        end = at + _room_for(context, answer, rank, rank < n_personal, greatest)
         ids_room += _ID_OVERHEAD + _card_length(cards, answer.events[rank])
         if end + ids_room > out.size:
             return out.size - end - ids_room, out.size - end - ids_room
         if rank > start:
             at = _fixed(out, at, Piece.COMMA)
-        at = _item(out, at, context, answer, rank, rank < n_personal, units, causes)
+        at = _item(out, at, context, answer, rank, rank < n_personal, total, greatest, units, causes)
     return at, _event_ids(out, at, cards, answer, start, n)

@@ -42,11 +42,10 @@ def split_score(parts, total, units):  # type: ignore[no-untyped-def]
 
     Each part is rounded by itself, but for the greatest: it takes what is left.
     """
-    greatest = 0
+    greatest, most, left = 0, parts[0], total
     for part in range(1, parts.size):
-        if parts[part] > parts[greatest]:
-            greatest = part
-    left = total
+        if parts[part] > most:
+            greatest, most = part, parts[part]
     for part in range(parts.size):
         if part != greatest:
             units[part] = min(left, units_of(parts[part], SCORE_DECIMALS)) if parts[part] > 0.0 else 0

@@ -1,10 +1,11 @@
+import sys
 from typing import NamedTuple
 
 import numba
 import numpy as np
 import pytest
 
-from core.kernels.held import Held, held_in, type_of
+from core.kernels.held import Held, borrowed, held_in, type_of
 from core.kernels.jit import kernel, pinned
 
 
@@ -56,6 +57,25 @@ def test_what_is_held_is_kept_alive() -> None:
     others = [np.full(200_000, 9, np.int64) for _ in range(5)]
     assert add_up(held, 0.0) == 3 * 200_000 + 200_000
     assert all((other == 9).all() for other in others)
+
+
+@kernel
+def add_borrowed(both, more):  # type: ignore[no-untyped-def]
+    """Change every array; return what they come to."""
+    (pair, marks), more = borrowed(both), borrowed(more)
+    for place in range(more.size):
+        pair.counts[place] += more[place] * marks[place]
+        more[place] = 0
+    return pair.counts.sum() + pair.table[0, 1]
+
+
+def test_a_kernel_reads_and_changes_arrays_that_it_borrows_and_leaves_them_to_their_owner() -> None:
+    value, more = both(), np.array([5, 7], np.int64)
+    before = [sys.getrefcount(array) for array in (value.pair.counts, value.marks, more)]
+    for _ in range(3):
+        assert add_borrowed(value, more) == value.pair.counts.sum() + 1.0
+        assert value.pair.counts.tolist() == [6, 2] and more.tolist() == [0, 0]
+    assert [sys.getrefcount(array) for array in (value.pair.counts, value.marks, more)] == before
 
 
 @pytest.mark.parametrize("part", [np.ones((4, 4))[:, :2], 3, None])
