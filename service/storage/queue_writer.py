@@ -69,7 +69,8 @@ class QueueWriter:
         self._buffer_rows = buffer_rows
         self._on_stored = on_stored
         self._loop = asyncio.get_running_loop()
-        self._wake = threading.Condition()  # guards everything below
+        self._lock = threading.Lock()  # guards everything below
+        self._wake = threading.Condition(self._lock)
         self._jobs: deque[_Put | _Call] = deque()
         self._exposures: list[ExposureEntry] = []
         self._flush_at = 0.0
@@ -96,7 +97,7 @@ class QueueWriter:
 
     def put_exposures(self, exposures: Sequence[ExposureEntry]) -> None:
         """Keep exposures in memory until they are written; never waits."""
-        with self._wake:
+        with self._lock:  # the lock by itself: the condition around it takes longer, of each answer
             before = len(self._exposures)
             kept = exposures[: 0 if self._closing else self._buffer_rows - before]
             self._exposures.extend(kept)
