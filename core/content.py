@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from core.kernels import content as kernels
 from core.kernels.content import Content as Content
 from core.kernels.content import ContentSpace as ContentSpace
+from core.kernels.folding import gather_rows
 from core.kernels.held import Held
 from core.kernels.jit import pinned
 from core.kernels.live import NOBODY, Profile
@@ -61,7 +62,9 @@ def index_content(
     rest()
     groups, first_of = kernels.group_alike(*shared)
     rest()
-    alike = kernels.rows_of(*shared, first_of)
+    shared_indptr, features, of_features = shared
+    group_indptr, group_features = gather_rows(shared_indptr, features, first_of)
+    _, group_values = gather_rows(shared_indptr, of_features, first_of)
     rest()
     member_indptr, members = np.zeros(1, np.int64), np.empty(0, np.int32)
     if first_of.size * layout.members <= np.count_nonzero(is_listed):
@@ -75,9 +78,9 @@ def index_content(
         idf=idf,
         is_shared=is_shared.astype(np.uint8),
         groups=groups,
-        group_indptr=alike[0],
-        group_features=alike[1],
-        group_values=alike[2],
+        group_indptr=group_indptr,
+        group_features=group_features,
+        group_values=group_values,
         member_indptr=member_indptr,
         members=members,
         list_indptr=bounds,

@@ -27,6 +27,7 @@ from core.kernels.heap import (
 )
 from core.kernels.held import borrowed, held_in
 from core.kernels.jit import background_kernel, inlined, kernel
+from core.kernels.prefetch import prefetch
 from core.kernels.reasons import without_reasons, write_ranked
 from core.kernels.workspace import BLOCK_BITS
 from core.tastes import KINDS, Taste
@@ -191,22 +192,6 @@ def shared_rows(indptr, features, values, is_shared):  # type: ignore[no-untyped
 
 
 @background_kernel
-def rows_of(indptr, features, values, chosen):  # type: ignore[no-untyped-def]
-    """Some of the rows (indptr, features, values), those of `chosen` int32[n] in their order."""
-    chosen_indptr = np.zeros(chosen.size + 1, np.int64)
-    for place in range(chosen.size):
-        row = chosen[place]
-        chosen_indptr[place + 1] = chosen_indptr[place] + indptr[row + 1] - indptr[row]
-    kept = np.empty(chosen_indptr[-1], np.int32)
-    of_kept = np.empty(kept.size, np.float32)
-    for place in range(chosen.size):
-        row, start, stop = chosen[place], chosen_indptr[place], chosen_indptr[place + 1]
-        kept[start:stop] = features[indptr[row] : indptr[row + 1]]
-        of_kept[start:stop] = values[indptr[row] : indptr[row + 1]]
-    return chosen_indptr, kept, of_kept
-
-
-@background_kernel
 def group_alike(indptr, features, values):  # type: ignore[no-untyped-def]
     """(int32[n], int32[groups]): which group each of n rows is of, and the first row of each.
 
@@ -290,10 +275,18 @@ def taste_of(profile_events, profile_weights, stated, content, parts, kind_weigh
     for liked in range(profile_events.size):
         event = profile_events[liked]
         if event < n_events:
+            _ask_for_row(content, event)
             room += content.indptr[event + 1] - content.indptr[event]
     out = Taste(np.empty(room, np.int32), np.empty(room, np.float32), np.empty(room, np.uint8))
     size = _write_taste(profile_events, profile_weights, stated, content, parts, kind_weights, space, out)
     return out.features[:size], out.weights[:size], out.kinds[:size]
+
+
+@inlined
+def _ask_for_row(content, event):  # type: ignore[no-untyped-def]
+    """Prefetch what an event is like: rows are short and lie about."""
+    prefetch(content.features, content.indptr[event])
+    prefetch(content.values, content.indptr[event])
 
 
 @inlined
@@ -604,6 +597,9 @@ def split_by_content(taste, content, space, answer, n, share):  # type: ignore[n
 
     The subject of a part is the feature that adds most to it, the lower one of two that add the same.
     """
+    for rank in range(n):
+        if answer.events[rank] < content.indptr.size - 1:
+            _ask_for_row(content, answer.events[rank])
     following = np.empty(taste.features.size, np.int32)
     for entry in range(taste.features.size - 1, -1, -1):
         feature = taste.features[entry]

@@ -35,17 +35,17 @@ def first_misplaced(indptr: NDArray[np.int64], indices: NDArray[np.int32], n_col
 
 @background_kernel
 def gather_rows(
-    indptr: NDArray[np.int64], indices: NDArray[np.int32], rows: NDArray[np.int32]
-) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """(indptr, indices) of some rows in their order; −1 stands for an empty one."""
+    indptr: NDArray[np.int64], entries: NDArray[Any], rows: NDArray[np.int32]
+) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """(indptr, entries) of some rows in their order; −1 stands for an empty one. Of entries of any dtype."""
     bounds = np.zeros(rows.size + 1, np.int64)
     for i in range(rows.size):
         size = indptr[rows[i] + 1] - indptr[rows[i]] if rows[i] >= 0 else 0
         bounds[i + 1] = bounds[i] + size
-    gathered = np.empty(bounds[-1], np.int32)
+    gathered = np.empty(bounds[-1], entries.dtype)
     for i in range(rows.size):
         for place in range(bounds[i + 1] - bounds[i]):
-            gathered[bounds[i] + place] = indices[indptr[rows[i]] + place]
+            gathered[bounds[i] + place] = entries[indptr[rows[i]] + place]
     return bounds, gathered
 
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from core.content import NO_CONTENT, Content, ContentScorer, Layout, index_content, replace_rows
 from core.hybrid import NAMED_BY_CONTENT
 from core.kernels.blend import pool
-from core.kernels.content import group_alike, name_by_content, rows_of
+from core.kernels.content import group_alike, name_by_content
+from core.kernels.folding import gather_rows
 from core.kernels.held import Held, held_in
 from core.kernels.jit import kernel
 from core.kernels.live import Profile
@@ -296,7 +297,8 @@ def test_rows_that_are_alike_are_of_one_group(rows: list[dict[int, float]]):
     values = np.array([value for row in rows for value in row.values()], np.float32)
 
     group_of, first_of = group_alike(*pairs, values)
-    indptr, features, of_features = rows_of(*pairs, values, first_of)
+    indptr, features = gather_rows(*pairs, first_of)
+    _, of_features = gather_rows(pairs.indptr, values, first_of)
 
     groups = [
         dict(zip(features[start:stop].tolist(), of_features[start:stop].tolist(), strict=True))
