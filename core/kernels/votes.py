@@ -72,6 +72,8 @@ def cast_votes(rows, neighbours, n_neighbours, space):  # type: ignore[no-untype
     starts, stops = neighbours.starts, neighbours.stops
     sums = space.event_sums
     logged = np.uint64(0)
+    for slot in range(min(np.uint64(n_neighbours), _ROWS_AHEAD)):
+        _ask_ahead(indices, weights, starts[slot])
     for slot in range(np.uint64(n_neighbours)):
         if slot + _ROWS_AHEAD < n_neighbours:
             _ask_ahead(indices, weights, starts[slot + _ROWS_AHEAD])
